@@ -227,8 +227,8 @@ impl RelyingParty {
     /// Returns a route for a readiness probe. Make this route reachable only for the probe.
     ///
     /// The response is 200 if the store can write and read records, and 503 otherwise. The JSON
-    /// body shows the state of the store and of KYCPort. An outage of KYCPort does not make an
-    /// instance unready. The route checks the store at most once per second.
+    /// body shows the state of the store and of KYCPort. During an outage of KYCPort, an instance
+    /// stays ready. The route checks the store at most once per second.
     ///
     /// ```
     /// # use kycport::{Config, RelyingParty};

@@ -164,9 +164,9 @@ impl CaseClient {
     /// request, the client opens every file, and checks its size and the type of its content.
     /// Maximum size: 20 MiB.
     ///
-    /// The client sends the upload once, within 120 s. There are two exceptions: the connection
-    /// could not be made, or KYCPort rejects the API key and a new key is available. In these
-    /// cases, the client opens the files again.
+    /// The client sends the upload once, within 120 s. The client sends the upload again only if
+    /// the connection could not be made, or if KYCPort rejects the API key and a new key is
+    /// available. For each attempt, the client opens the files again.
     ///
     /// # Errors
     /// Returns [`CaseError::Upload`] if KYCPort would reject a file, or if a file cannot be read to

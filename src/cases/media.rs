@@ -46,8 +46,8 @@ impl MediaType {
     pub(super) fn detect(part: &str, head: &[u8], name: Option<&str>) -> Result<Self, WrongType> {
         let found = Self::of(head).filter(|found| part != SELFIE || *found != Self::Pdf);
         let found = found.ok_or(WrongType::Unsupported)?;
-        // The text after the last dot is a mismatch only if it is a known extension. These names
-        // are accepted: `scan 12.03.2024`, `Dr. Smith passport`, `photo.jpg (1)`.
+        // The text after the last dot is a mismatch only if it is a known extension. So names such
+        // as `scan 12.03.2024` and `photo.jpg (1)` are accepted.
         let is_mismatch = name.and_then(extension).is_some_and(|extension| {
             !found.has(extension)
                 && (Self::ALL.iter().any(|other| other.has(extension))
@@ -130,8 +130,8 @@ impl fmt::Display for MediaType {
     }
 }
 
-/// Extensions of common types that KYCPort does not accept. Such an extension means that the person
-/// chose the wrong file.
+/// Extensions of common types that KYCPort does not accept. One of these extensions means that the
+/// person chose the wrong file.
 const OTHER_EXTENSIONS: [&str; 24] = [
     "gif", "bmp", "tif", "tiff", "heic", "heif", "avif", "svg", "mp4", "mov", "webm", "mp3", "doc",
     "docx", "xls", "xlsx", "txt", "html", "htm", "js", "zip", "exe", "bat", "sh",

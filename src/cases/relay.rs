@@ -81,7 +81,7 @@ pub enum ForwardError {
     /// The browser sends less than 4 KiB/s, or no file started within the time limit of an upload.
     #[error("the upload is slower than 4 KiB/s, or no file started in time")]
     TooSlow,
-    /// Two parts have the same name.
+    /// Two parts of the upload have equal names.
     #[error("two parts of the upload have the same name")]
     Twice,
     /// The document or the selfie is missing.

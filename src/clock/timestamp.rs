@@ -122,8 +122,8 @@ impl From<Timestamp> for SystemTime {
 
 /// First `SystemTime` of Windows, 1601-01-01T00:00:00Z, in milliseconds since the epoch.
 const FIRST_MILLIS: i64 = -11_644_473_600_000;
-/// 30828-01-01T00:00:00Z in milliseconds since the epoch. This is the last year of a Windows
-/// `SystemTime`.
+/// 30828-01-01T00:00:00Z in milliseconds since the epoch. The year 30828 is the last year of a
+/// Windows `SystemTime`.
 const LAST_MILLIS: i64 = 910_670_515_200_000;
 
 pub(super) fn whole_millis(duration: Duration) -> i64 {

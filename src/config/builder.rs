@@ -309,7 +309,7 @@ impl ConfigBuilder {
         self
     }
 
-    /// Sets when an authorization response must carry `iss`. Default: `iss` is required if the
+    /// Sets when an authorization response must contain `iss`. Default: `iss` is required if the
     /// discovery document announces it.
     pub fn response_issuer(mut self, when: ResponseIssuer) -> Self {
         self.response_issuer = when;
@@ -395,8 +395,8 @@ impl ConfigBuilder {
     /// Sets the key for the pseudonyms of people, sessions and events in logs (`KYCPORT_LOG_KEY`).
     /// Minimum: 32 bytes. Default: a random key per process.
     ///
-    /// Instances with the same key use the same pseudonyms. Without the key, a pseudonym does not
-    /// reveal who a person is. See [operations](crate::guide::operations).
+    /// Instances with equal keys use equal pseudonyms. Without the key, a pseudonym does not reveal
+    /// who a person is. See [operations](crate::guide::operations).
     pub fn log_key(mut self, key: impl Into<Secret>) -> Self {
         self.web.log_key = Some(key.into());
         self

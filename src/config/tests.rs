@@ -217,7 +217,7 @@ fn a_short_log_key_is_rejected() {
 }
 
 #[test]
-fn plain_http_is_for_loopback() {
+fn plain_http_is_allowed_only_for_loopback() {
     for origin in ["http://127.0.0.1:9", "http://localhost:9", "http://[::1]:9"] {
         let discovery = format!("{origin}/d");
         let redirect = format!("{origin}/auth/callback");

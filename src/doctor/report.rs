@@ -29,8 +29,8 @@ pub struct Check {
     pub remedy: Option<&'static str>,
 }
 
-/// Report of [`RelyingParty::doctor`](crate::RelyingParty::doctor). Its `Display` output has one
-/// line per check, followed by the action to take.
+/// Report of [`RelyingParty::doctor`](crate::RelyingParty::doctor). `Display` writes one line per
+/// check, followed by the action to take.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     checks: Vec<Check>,

@@ -1,5 +1,5 @@
 //! HTTP client for all requests of this crate. The client enforces TLS, deadlines and a maximum
-//! body size. It follows no redirects, and its errors contain no secrets.
+//! body size. The client follows no redirects, and its errors contain no secrets.
 
 mod bearer;
 mod freshness;
@@ -31,8 +31,8 @@ use url::Url;
 
 /// Error for a request to KYCPort: the request failed, or the response could not be read.
 ///
-/// The error never contains any part of a body. It never contains the URL, because the URL may
-/// contain an authorization code.
+/// The error never contains any part of a body. The error never contains the URL, because the URL
+/// may contain an authorization code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransportError {

@@ -178,8 +178,8 @@ impl Assurances {
         }
     }
 
-    /// Queries KYCPort now. Ignores the result of a query that began before this call. In that
-    /// case, the caller waits for the next query, and shares this query with other callers.
+    /// Queries KYCPort now. Ignores the result of a query that began before this call, and waits
+    /// for the next query. Several callers share this next query.
     pub(crate) async fn query(&self, person: &PersonRef, query: StatusQuery) -> StatusQueryResult {
         self.query_recorded(person, query)
             .await
@@ -233,8 +233,8 @@ impl Assurances {
         })
     }
 
-    /// Queries KYCPort and records the answer. If another result was recorded meanwhile, that
-    /// result may be newer than the answer. In that case, queries KYCPort again.
+    /// Queries KYCPort and records the answer. Queries KYCPort again if another result was recorded
+    /// meanwhile, because this result may be newer than the answer.
     async fn run(
         &self,
         person: &PersonRef,

@@ -157,7 +157,8 @@ impl LatestAssurances {
     /// The ID token may be older than the record. So the ID token never improves a record from a
     /// status query, userinfo or a webhook. If the ID token is lower in one respect and higher in
     /// another respect, the result is the lowered record with its source. If the record comes from
-    /// an ID token that is not newer, the new ID token replaces the record.
+    /// an ID token that was requested earlier or at the same time, the new ID token replaces the
+    /// record.
     pub(crate) fn after_sign_in(known: &Assurance, id_token: &Assurance) -> Option<Assurance> {
         if !known.is_verified() {
             return None;

@@ -15,8 +15,8 @@ use crate::{
 };
 
 /// Client that queries the status of a person with the tenant's API key. The client needs no web
-/// framework. It is cheap to clone. All clones share the rate limit, so that a 429 pauses all
-/// clones.
+/// framework. The client is cheap to clone. All clones share the rate limit, so that a 429 pauses
+/// all clones.
 #[derive(Clone)]
 pub struct StatusClient {
     api: Api,

@@ -162,9 +162,9 @@ where
         state.entry.as_ref().map(|entry| Arc::clone(&entry.value))
     }
 
-    /// Returns a value that is newer than `seen`: a value fetched in the meantime, the result of a
-    /// running fetch, or the result of a new fetch. A new fetch starts only if `may_fetch` returns
-    /// true. If `may_fetch` returns false, the result is `None`.
+    /// Returns a value that is newer than `seen`. The value is already in the cache, or is the
+    /// result of a running or new fetch. A new fetch starts only if `may_fetch` returns true. If
+    /// `may_fetch` returns false, the result is `None`.
     pub(super) async fn newer_than(
         &self,
         seen: &Arc<T>,

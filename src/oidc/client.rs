@@ -35,8 +35,8 @@ use crate::{
     wire::token::TokenResponse,
 };
 
-/// Maximum number of requests of one refresh. These are one request for metadata, one for keys,
-/// three for client secrets, and two key fetches per token.
+/// Maximum number of requests of one refresh. A refresh may need one request for metadata, one for
+/// keys, three for client secrets, and two key fetches per token.
 #[cfg(feature = "web")]
 const MAX_REFRESH_REQUESTS: u32 = 2 + 3 + 2 * 2;
 
@@ -144,8 +144,8 @@ impl OidcClient {
 
     /// Finishes a login: validates the response, exchanges the code and verifies the tokens.
     ///
-    /// Before this call, remove the pending authorization from its store permanently, and make sure
-    /// that it belongs to the browser that returned.
+    /// Before this call, check that the pending authorization belongs to the browser that returned.
+    /// Also remove the pending authorization permanently from its store.
     ///
     /// # Errors
     /// Returns [`LoginError`]. After an error, do not use the pending authorization again.

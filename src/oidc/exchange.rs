@@ -72,8 +72,8 @@ pub enum ExchangeError {
     InvalidResponse,
 }
 
-/// `Debug` shows the code, escaped and truncated. It omits the description, which may repeat parts
-/// of the request.
+/// `Debug` shows the code, escaped and truncated. `Debug` omits the description, which may repeat
+/// parts of the request.
 impl fmt::Debug for ExchangeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -117,9 +117,9 @@ impl ExchangeError {
         }
     }
 
-    /// Returns whether KYCPort may have rejected the client secret. Such a rejection does not use
-    /// up the code (K97). A 403 without an error code may also reject the client secret. So the
-    /// client tries another secret once.
+    /// Returns whether KYCPort may have rejected the client secret. A rejection of the client
+    /// secret does not use up the code (K97). A 403 without an error code may also reject the
+    /// client secret. So the client tries another secret once.
     pub(super) fn rejects_client(&self) -> bool {
         match self {
             Self::Rejected { code, .. } => code == INVALID_CLIENT,

@@ -23,8 +23,8 @@ use crate::{
 /// Maximum length of a token, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
 
-/// Base64url decoder. It is as strict as `URL_SAFE_NO_PAD`, and uses vector instructions if
-/// available.
+/// Base64url decoder. The decoder is as strict as `URL_SAFE_NO_PAD`, and uses vector instructions
+/// if available.
 static BASE64URL: LazyLock<Simd> = LazyLock::new(|| Simd::url_safe(NO_PAD));
 
 /// Buffer size for the 64 bytes of a signature. The decoder may require two bytes more.

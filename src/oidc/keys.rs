@@ -17,9 +17,9 @@ pub const MAX_KEYS: usize = 100;
 
 /// Usable keys of a JWK Set.
 ///
-/// A key is usable if it is an Ed25519 key for signatures (RFC 8037 section 2) with 32 bytes, in
-/// canonical form and not of small order. The parser ignores other keys, as RFC 7517 section 5
-/// requires. It drops private members of a key without reading them.
+/// A usable key is an Ed25519 key for signatures (RFC 8037 section 2). It has 32 bytes in canonical
+/// form, and is not of small order. The parser ignores other keys, as RFC 7517 section 5 requires.
+/// The parser drops private members of a key without reading them.
 #[derive(Debug, Clone)]
 pub struct KeySet {
     by_kid: HashMap<String, Entry>,
@@ -175,10 +175,10 @@ impl VerifyKey {
 
     /// Verifies a signature as strictly as `verify_strict`.
     ///
-    /// `verify_strict` decompresses R only to compare R with the eight points of small order. The
-    /// equation holds only for an R in canonical form, and the parser has already checked the order
-    /// of the key. So comparing the bytes of R with the canonical encodings of these eight points
-    /// is equivalent.
+    /// `verify_strict` decompresses R only to compare R with the eight points of small order. Only
+    /// an R in canonical form solves the equation, and the parser has already checked the order of
+    /// the key. So comparing the bytes of R with the canonical encodings of these eight points is
+    /// equivalent.
     pub(super) fn verifies(&self, message: &[u8], signature: &Signature) -> bool {
         !SMALL_ORDER_POINTS.contains(signature.r_bytes())
             && self.0.verify(message, signature).is_ok()
@@ -191,8 +191,8 @@ impl fmt::Debug for VerifyKey {
     }
 }
 
-/// Canonical encodings of the points whose order divides the cofactor 8: y in little-endian, with
-/// the sign of x in the last bit (RFC 8032 section 5.1.2).
+/// Canonical encodings of the points whose order divides the cofactor 8. An encoding is y in
+/// little-endian, with the sign of x in the last bit (RFC 8032 section 5.1.2).
 const SMALL_ORDER_POINTS: [[u8; 32]; 8] = [
     [
         0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,

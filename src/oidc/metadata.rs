@@ -57,7 +57,7 @@ pub(super) struct VerifiedProvider {
     /// URL of the revocation endpoint. A URL on a forbidden origin is treated as absent.
     #[cfg(feature = "web")]
     pub(super) revocation_endpoint: Option<Url>,
-    /// Whether every authorization response carries `iss` (RFC 9207 section 3).
+    /// Whether every authorization response contains `iss` (RFC 9207 section 3).
     pub(super) sends_iss: bool,
 }
 

@@ -2,8 +2,8 @@
 //!
 //! The [`OidcClient`] signs people in and verifies tokens. The client caches the discovery document
 //! and the keys. The functions [`verify_id_token`] and [`verify_access_token`] validate tokens with
-//! the rules of the client. Their results depend only on the token, the keys, the expectations and
-//! the time.
+//! the rules of the client. The results of these functions depend only on the token, the keys, the
+//! expectations and the time.
 
 mod access_token;
 mod algorithm;

@@ -118,7 +118,7 @@ impl WebhookSecrets {
     }
 
     /// Makes `newest` the newest secret. The receiver continues to accept the secrets that `newest`
-    /// replaces. It also accepts `previous` until another secret replaces `previous`.
+    /// replaces. The receiver also accepts `previous` until another secret replaces `previous`.
     pub(crate) fn offer(
         &self,
         newest: &Secret,

@@ -51,7 +51,8 @@ impl SealKey {
         Some(sealed)
     }
 
-    /// Decrypts the result of [`seal`](Self::seal) for the same `associated_data`.
+    /// Decrypts the result of [`seal`](Self::seal). `associated_data` must equal the data that was
+    /// passed to `seal`.
     pub(crate) fn open(&self, associated_data: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         let (nonce, sealed) = sealed.split_first_chunk()?;
         let mut bytes = Zeroizing::new(sealed.to_vec());

@@ -32,8 +32,8 @@ pub(crate) trait Stored: Serialize + DeserializeOwned {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Found<T> {
     Absent,
-    /// The record exists but is unreadable: it comes from another release, it is damaged, or its
-    /// key is missing.
+    /// The record exists but is unreadable. The record comes from another release, is damaged, or
+    /// its key is missing.
     Unreadable {
         version: u64,
     },

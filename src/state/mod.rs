@@ -85,7 +85,8 @@ impl State {
         if snapshot.entries.len() == keys.len() {
             Ok(snapshot)
         } else {
-            // Entries are matched by position, so a missing entry would shift the others.
+            // The caller matches entries by position, so a missing entry would shift the later
+            // entries.
             Err(StoreError::Damaged)
         }
     }

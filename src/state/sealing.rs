@@ -15,7 +15,7 @@ use super::cipher::{KEY_BYTES, SealKey};
 const MAX_KEYS: usize = 16;
 /// Maximum length of a key's name, in characters.
 const MAX_NAME: usize = 32;
-/// Environment variable that holds the keys.
+/// Environment variable with the keys.
 const VARIABLE: &str = "KYCPORT_SESSION_KEYS";
 
 /// Keys that seal records in the store, and pending logins in the browser.
@@ -28,16 +28,16 @@ const VARIABLE: &str = "KYCPORT_SESSION_KEYS";
 ///
 /// Every instance must be able to open records that any other instance has sealed. So adding a new
 /// key requires two deployments. First add the key on every instance as a key
-/// that [opens](Self::also_open). Then make the new key the first key. Keep the old key for the
-/// longest session lifetime, and for at least 41 days. The store keeps the latest assurance of a
-/// person for 41 days. If a key is missing, sessions sealed with this key read as absent.
-/// Assurances sealed with this key read as unknown, so that guards query KYCPort.
+/// that [opens](Self::also_open). After that deployment, make the new key the first key. Keep the
+/// old key for the longest session lifetime, and for at least 41 days. The store keeps the latest
+/// assurance of a person for 41 days. If a key is missing, sessions sealed with this key read as
+/// absent. Assurances sealed with this key read as unknown, so that guards query KYCPort.
 ///
 /// While old and new instances run in parallel, sealing can be switched on or off only if the new
 /// instances temporarily [read unsealed records](Self::also_read_unsealed).
 ///
-/// Sealing protects confidentiality. It does not make the store trustworthy: a person who can
-/// write to the store can delete a record, restore an earlier version of a record, or reset leases
+/// Sealing protects confidentiality. Sealing does not protect against a person who can write to the
+/// store. This person can delete a record, restore an earlier version of a record, or reset leases
 /// and fences. A fence is the lowest [`Mark`](crate::store::Mark) that is still valid.
 ///
 /// A key is 32 random bytes as base64 or as 64 hexadecimal digits: `openssl rand -base64 32`. The

@@ -1,6 +1,6 @@
 //! Storage of all data of the crate behind one trait.
 //!
-//! A [`Store`] holds opaque bytes. The store knows only the key of a record, its expiry, and the
+//! A [`Store`] stores opaque bytes. The store knows only the key of a record, its expiry, and the
 //! condition for replacing the record. A layer above the store implements serialization, encryption
 //! and all rules about sessions, logins and events. So all engines behave alike.
 //!
@@ -72,9 +72,9 @@ pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 /// Value of a namespace's revocation counter.
 ///
 /// A login reads the counter when it acquires its lease. The session that the login creates stores
-/// the value as its mark. Revoking the sessions of an owner raises the counter and stores the new
-/// value as the owner's fence: the lowest mark that is still valid. A session whose mark is lower
-/// than the fence is revoked. Comparing a mark with a fence requires no clock.
+/// the value as its mark. A revocation of an owner's sessions raises the counter, and stores the
+/// new value as the owner's fence. The fence is the lowest mark that is still valid. A session
+/// whose mark is lower than the fence is revoked. Comparing a mark with a fence requires no clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mark(pub u64);
 
@@ -90,8 +90,8 @@ pub struct Entry {
 /// Consistent view of some records of one owner, read from the primary in one step.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Snapshot {
-    /// The owner's fence (see [`Mark`]). `None` if the fence was never written or has been lost. In
-    /// that case, every session of the owner is invalid.
+    /// The owner's fence (see [`Mark`]). `None` if the fence was never written or has been lost.
+    /// Without a fence, every session of the owner is invalid.
     pub fence: Option<Mark>,
     /// The records in the order of the request. The entry of an expired record is `None`.
     pub entries: Vec<Option<Entry>>,
@@ -102,11 +102,11 @@ pub struct Snapshot {
 pub enum Condition {
     /// The write always applies.
     Any,
-    /// There is no live record at this key.
+    /// The key has no live record.
     Absent,
-    /// There is a live record at this key.
+    /// The key has a live record.
     Present,
-    /// There is a live record of this version at this key.
+    /// The key has a live record of this version.
     Version(u64),
 }
 
@@ -192,7 +192,7 @@ pub enum Settlement {
 pub struct Properties {
     /// Short name for logs and reports, such as `redis`.
     pub name: &'static str,
-    /// Whether other processes see the same records.
+    /// Whether other processes see the records.
     pub shared: bool,
     /// Whether records survive the end of the process.
     pub durable: bool,
@@ -229,8 +229,8 @@ pub trait Store: Debug + Send + Sync + 'static {
     ///
     /// With `admitted_at`, the store rejects the write as [`Written::Fenced`] if the owner's fence
     /// is higher than `admitted_at`. If the store accepts the write, it stores the fence 0 if there
-    /// is no fence. It also keeps the fence at least as long as the longest-lived record of this
-    /// write.
+    /// is no fence. The store also keeps the fence at least as long as the longest-lived record of
+    /// this write.
     fn write<'a>(
         &'a self,
         owner: &'a Owner,
@@ -262,7 +262,7 @@ pub trait Store: Debug + Send + Sync + 'static {
         limit: usize,
     ) -> StoreFuture<'a, Vec<(RecordId, Entry)>>;
 
-    /// Acquires a lease, unless another token holds the lease or the work is done. If many callers
+    /// Acquires a lease if no other token holds the lease and the work is not done. If many callers
     /// with different tokens call simultaneously, exactly one caller gets the lease. After a lease
     /// has expired, any caller can acquire it.
     fn acquire<'a>(

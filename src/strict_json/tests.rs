@@ -41,7 +41,7 @@ fn a_member_is_taken_once_and_the_others_remain() {
 }
 
 #[test]
-fn a_text_is_borrowed_unless_it_has_escapes() {
+fn a_text_without_escapes_is_borrowed() {
     let json = br#"{"a":"plain","\u0062":"\u0061b\n"}"#;
     let mut object = object::<Letter>(json).unwrap();
     let plain = object.take(Letter::A);

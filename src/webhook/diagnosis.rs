@@ -95,7 +95,8 @@ fn body_hints(headers: &HeaderMap, body: &[u8]) -> Vec<MismatchHint> {
     hints
 }
 
-/// Returns the hint for the change to the secret or the body that makes a signature match.
+/// Tries changes to the secret and the body. Returns the hint for the first change with which a
+/// signature matches.
 fn mismatch_hint(
     presented: &Presented,
     secret: &str,

@@ -128,7 +128,7 @@ impl EventLog {
         )
     }
 
-    /// Records that the event took effect. Repeated calls with the same lease are allowed. A call
+    /// Records that the event took effect. A caller may repeat the call with its lease. A call
     /// after the end of the lease succeeds if no other caller has acquired a lease on the event.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Verification and reading of webhook deliveries. These types need no web framework.
+//! Verification and reading of webhook deliveries. This module needs no web framework.
 //!
 //! 1. [`WebhookVerifier::verify`] checks the signature over the raw body (K60, K61).
 //! 2. [`EventReader::read`] parses the verified body (K63), and [`TimestampTolerance::check`]

@@ -81,7 +81,7 @@ pub(crate) struct ProviderMetadata {
     /// Whether the `request_uri` parameter is supported (K5).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_uri_parameter_supported: Option<bool>,
-    /// Whether authorization responses carry `iss` (K5, RFC 9207 section 3).
+    /// Whether authorization responses contain `iss` (K5, RFC 9207 section 3).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorization_response_iss_parameter_supported: Option<bool>,
 }

@@ -140,9 +140,9 @@ fn a_set_contains_the_ids_of_usable_and_ambiguous_keys() {
     assert_eq!(known, [true, true, false, false, false, false]);
 }
 
-/// The twelve vectors of ed25519-speccheck in the original order (Chalkias, Garillot and
-/// Nikolaenko, `Taming the many EdDSAs`, 2020, section 4): message, key, signature and expected
-/// result.
+/// The twelve vectors of ed25519-speccheck in the original order. Each vector has a message, a key,
+/// a signature and the expected result. Source: Chalkias, Garillot and Nikolaenko, `Taming the many
+/// EdDSAs`, 2020, section 4.
 const SPECCHECK: [(&str, &str, &str, &str, bool); 12] = [
     (
         "0: S = 0, A and R of small order",
@@ -239,8 +239,8 @@ fn speccheck() {
     }
 }
 
-/// Non-canonical encodings of points of small order: y + p for y of 0 and 1, and a sign bit for x =
-/// 0.
+/// Returns the non-canonical encodings of points of small order. These encodings use y + p for y =
+/// 0 and y = 1, and a sign bit for x = 0.
 fn second_encodings() -> Vec<Point> {
     [
         "0100000000000000000000000000000000000000000000000000000000000080",
@@ -344,8 +344,8 @@ fn every_r_of_small_order_that_verify_accepts_is_rejected() {
 }
 
 /// Tests every kind of key with every kind of R, following C2SP's CCTV. The kinds are zero, small
-/// and mixed order, and canonical and non-canonical encodings. The equation holds with the
-/// cofactor, and sometimes also without the cofactor.
+/// and mixed order, and canonical and non-canonical encodings. The signatures solve the equation
+/// with the cofactor, and some also solve it without the cofactor.
 #[test]
 fn all_combinations_agree_with_verify_strict() {
     // case 81

@@ -296,8 +296,8 @@ async fn crossed_conditions(callers: &Callers<'_>) -> Result<(), Violation> {
     Ok(())
 }
 
-/// Several writers write the same records in different orders. In a store that locks records in the
-/// order of the writes, these writers deadlock.
+/// Several writers write some shared records in different orders. In a store that locks records in
+/// the order of the writes, these writers deadlock.
 async fn crossed_order(callers: &Callers<'_>) -> Result<(), Violation> {
     let text = "simultaneous writes of the same records in different orders do not deadlock";
     let (rule, owner) = (callers.rule(text), random_owner());
@@ -317,7 +317,7 @@ async fn crossed_order(callers: &Callers<'_>) -> Result<(), Violation> {
         for written in callers.all(text, jobs).await? {
             rule.holds(written == Written::Applied, show_written(&written))?;
         }
-        // All records must come from the same writer.
+        // All records must come from one writer.
         let snapshot = rule.read(&owner, &keys).await?;
         let is_whole = |batch: &Vec<Sample>| {
             batch.iter().all(|sample| {

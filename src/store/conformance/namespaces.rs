@@ -53,7 +53,7 @@ async fn the_namespace_itself(store: &dyn Store) -> Result<(), Violation> {
     apart(rule, &Owner::namespace(owner.namespace), &owner).await
 }
 
-/// Requires that two owners with the same record keys do not see each other's records.
+/// Requires that two owners with equal record keys do not see each other's records.
 async fn apart(rule: Rule<'_>, first: &Owner, second: &Owner) -> Result<(), Violation> {
     let theirs = Family::ALL.map(Sample::new);
     let keys = theirs.each_ref().map(|it| it.key);

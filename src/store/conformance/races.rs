@@ -1,4 +1,4 @@
-//! Rules about revocations that run concurrently with writes and reads of the same owner.
+//! Rules about revocations that run concurrently with writes and reads of the owner.
 
 use super::{
     Violation,

@@ -23,8 +23,8 @@ use target::Call;
 pub enum When {
     /// Before the operation takes effect.
     Before,
-    /// After the operation has taken effect, before the caller receives the result. A failure at
-    /// this point simulates a lost response.
+    /// After the operation has taken effect, but before the caller receives the result. A failure
+    /// at this point simulates a lost response.
     After,
 }
 

@@ -31,7 +31,7 @@ const REMOVED_PER_WRITE: usize = 100;
 struct Moment(u64);
 
 /// In-memory store for development and tests, and for services of one process. A restart signs
-/// everyone out. Clones share the same records.
+/// everyone out. All clones share the records.
 ///
 /// Each family of records has its own capacity, so that no family evicts records of another family.
 /// When a family is full, the store evicts the record of the family that expires first. The store
@@ -141,8 +141,8 @@ impl MemoryStore {
             }
         }
         if admitted_at.is_some() {
-            // Store an evicted fence (the lowest valid mark) again. Otherwise the next write would
-            // store the fence 0.
+            // Store an evicted fence (the lowest valid mark) again. Without this step, the next
+            // write would store the fence 0.
             let mark = lowest.unwrap_or(Mark(0));
             records.set_fence(owner, mark, longest, self.inner.capacity);
         }

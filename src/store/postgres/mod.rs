@@ -38,20 +38,21 @@ const SWEEP_STEPS: usize = 20;
 /// Idle time after which a connection is closed.
 const UNUSED_LIMIT: Duration = Duration::from_secs(600);
 
-/// Store in a Postgres database, for any number of instances. Clones share the same connections.
+/// Store in a Postgres database, for any number of instances. All clones share the connections.
 ///
 /// Stores from [`connect`](Self::connect) and [`open`](Self::open) open at most 10 connections. A
-/// store from [`new`](Self::new) uses an [`sqlx`] 0.8 pool. An operation takes less than half of
-/// the time with the store's own connections, because sqlx's pool tests each connection before and
-/// after its use.
+/// store from [`new`](Self::new) uses an [`sqlx`] 0.8 pool. With the store's own connections, an
+/// operation takes less than half of the time. The cause is that sqlx's pool tests each connection
+/// before and after its use.
 ///
 /// # Tables
 /// The store uses the tables `kycport_records`, `kycport_leases` and `kycport_schema`, the sequence
-/// `kycport_marks` and some functions. All of them are in the schema `public`. To use another
-/// schema, call [`schema`](Self::schema) or set the URL parameter `schema`. The search path has no
-/// effect. `connect` and `open` create missing tables. For apps that create the tables in their own
-/// migrations, see [`migrate`](Self::migrate) and [`MIGRATION`](Self::MIGRATION). After the tables
-/// exist, a role without permission to create tables needs these grants:
+/// `kycport_marks` and some functions. The tables, the sequence and the functions are in the schema
+/// `public`. To use another schema, call [`schema`](Self::schema) or set the URL parameter
+/// `schema`. The search path has no effect. `connect` and `open` create missing tables. For apps
+/// that create the tables in their own migrations, see [`migrate`](Self::migrate)
+/// and [`MIGRATION`](Self::MIGRATION). After the tables exist, a role without permission to create
+/// tables needs these grants:
 ///
 /// ```sql
 /// GRANT USAGE ON SCHEMA public TO app;
@@ -75,7 +76,7 @@ const UNUSED_LIMIT: Duration = Duration::from_secs(600);
 /// pooler. With an sqlx pool, the store detects the pooler at the first error, for example a
 /// missing prepared statement. Set `statement_cache_capacity(0)` on the sqlx pool if the app sends
 /// other statements through the pool. With a pooler, each operation is a transaction with four
-/// round trips, because the store must prepare the statement on the server that executes it.
+/// round trips. The store must prepare the statement on the server that executes it.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {

@@ -7,7 +7,7 @@ pub(super) enum Remedy {
     Keep,
     /// Close the connection, and do not repeat the statement.
     Close,
-    /// Repeat the statement on the same connection.
+    /// Keep the connection, and repeat the statement on it.
     Repeat,
     /// Repeat the statement on a new connection, because the connection is broken.
     Reconnect,
@@ -37,7 +37,7 @@ impl Remedy {
             "57P01" | "57P02" | "57P05" | "25P03" | "0A000" => Self::Reconnect,
             // The server aborted this transaction because of a conflict with another transaction.
             "40001" | "40P01" => Self::Repeat,
-            // The server may have become a replica. A new connection may lead to the primary.
+            // The server may have become a replica. A new connection may reach the primary.
             "25006" | "57P03" | "53300" => Self::Close,
             _ if code.starts_with("08") => Self::Reconnect,
             _ if code.starts_with("28") => Self::Close,

@@ -47,8 +47,8 @@ impl PostgresStore {
 
     /// Returns whether a connection belongs to the database of this store.
     ///
-    /// The store takes an advisory lock with a random number, and the connection tries to take the
-    /// same lock. An advisory lock belongs to one database of one server. Advisory locks need no
+    /// The store takes an advisory lock with a random number, and the connection tries to take this
+    /// lock. An advisory lock belongs to one database of one server. Advisory locks need no
     /// permissions.
     ///
     /// # Errors

@@ -136,7 +136,7 @@ async fn settings(tls: &OnceLock<Tls>) -> Result<Tls, Failure> {
 }
 
 async fn open_tcp(host: &str, port: u16) -> Result<TcpStream, io::Error> {
-    // Resolves the name, and tries its addresses in turn.
+    // Resolves the name, and tries its addresses one after the other.
     let stream = TcpStream::connect((host, port)).await?;
     // Send each command immediately, without waiting for further commands.
     stream.set_nodelay(true)?;
@@ -167,8 +167,8 @@ impl Link {
     }
 
     /// Accepts a connection only if its server is a primary. The role is unknown if the user lacks
-    /// the permission `+role`, or if a proxy is in between. In that case, the first write detects a
-    /// replica.
+    /// the permission `+role`, or if a proxy is in between. If the role is unknown, the first write
+    /// detects a replica.
     async fn server(
         connection: MultiplexedConnection,
         driver: Option<AbortHandle>,
@@ -262,7 +262,7 @@ impl Connector {
         }))
     }
 
-    /// Creates a connector with another connection to the same server.
+    /// Creates a connector with a separate connection to this server.
     pub(super) fn another(&self) -> Self {
         Self::new(Arc::clone(&self.0.endpoint))
     }

@@ -55,8 +55,8 @@ impl RedisStore {
     /// connection breaks, because a read changes nothing.
     async fn fetch(&self, command: Cmd) -> Result<(Value, u64), Failure> {
         let mut pipeline = Pipeline::with_capacity(2);
-        // The command with a key comes first, because a cluster node that is importing a slot
-        // accepts only the first command after a redirection.
+        // Send the command with a key first. After a redirection, a cluster node that imports a
+        // slot accepts only the first command.
         pipeline.add_command(command).cmd("TIME");
         let replies = match self.fetch_once(&pipeline).await {
             Err(failure) if failure.connection == Fate::Broken => self.fetch_once(&pipeline).await,

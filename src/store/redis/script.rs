@@ -53,8 +53,8 @@ impl Script {
         }
     }
 
-    /// Executes the script on one key. Then waits at most `limit` until `replicas` replicas have
-    /// all writes of the connection.
+    /// Executes the script on one key. After the script, waits at most `limit` until `replicas`
+    /// replicas have all writes of the connection.
     pub(super) async fn run_on_replicas(
         &self,
         link: &Link,

@@ -86,8 +86,8 @@ fn of_sqlstate(code: &str) -> StoreError {
         "53300" | "55P03" | "40001" | "40P01" => StoreError::Busy,
         "57014" => StoreError::Timeout,
         "57P03" => StoreError::Starting,
-        // Either the server ended the session, or a pooler changed the server. After a change of
-        // the server, a prepared statement is missing, exists already, or is a different statement.
+        // Either the server ended the session, or a pooler switched to another server. On the other
+        // server, a prepared statement is missing, exists already, or is a different statement.
         "57P01" | "57P02" | "57P05" | "25P03" | "26000" | "42P05" => StoreError::Unreachable,
         "XX001" | "XX002" => StoreError::Damaged,
         _ if code.starts_with("08") => StoreError::Unreachable,

@@ -23,7 +23,7 @@ pub(crate) fn row_keys(owner: &Owner, keys: impl Iterator<Item = RecordKey>) -> 
     std::iter::once(fence_key(owner)).chain(keys).collect()
 }
 
-/// Builds the key of the row that holds an owner's fence.
+/// Builds the key of the row with an owner's fence.
 pub(crate) fn fence_key(owner: &Owner) -> Key {
     row_key(owner, FENCE, RecordId::ONLY)
 }
@@ -43,8 +43,8 @@ fn family_prefix(owner: &Owner, family: u8) -> [u8; OWNER + 1] {
     prefix
 }
 
-/// Builds the bounds of the keys of one family of an owner: all keys are greater than the first and
-/// smaller than the second.
+/// Builds the bounds for the keys of one family of an owner. All keys lie between the first bound
+/// and the second bound.
 pub(crate) fn family_bounds(owner: &Owner, family: Family) -> [[u8; OWNER + 1]; 2] {
     let number = family.number();
     [number, number.saturating_add(1)].map(|number| family_prefix(owner, number))

@@ -35,8 +35,8 @@ pub(crate) struct Upkeep {
 }
 
 impl Upkeep {
-    /// Starts the task unless it is running. The task ends when the runtime that started the task
-    /// ends.
+    /// Starts the task if the task is not running. The task ends when the runtime that started the
+    /// task ends.
     pub(crate) fn ensure<T: Tidy>(&self, store: &Arc<T>) {
         let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
         if task.as_ref().is_none_or(JoinHandle::is_finished) {

@@ -26,8 +26,8 @@ const NETWORK: [&str; 14] = [
     "smbfs",
 ];
 
-/// Creates the file if it is missing. Only the file's owner can read the new file. SQLite gives the
-/// same permissions to its `-wal` and `-shm` files.
+/// Creates the file if it is missing. Only the file's owner can read the new file. SQLite creates
+/// its `-wal` and `-shm` files with the permissions of the database file.
 pub(super) async fn create(path: &Path) -> Result<(), Failure> {
     let mut options = tokio::fs::OpenOptions::new();
     options.write(true).create_new(true);

@@ -35,8 +35,8 @@ const SWEEP_STEPS: usize = 20;
 /// Idle time after which a connection is closed.
 const UNUSED_LIMIT: Duration = Duration::from_secs(600);
 
-/// Store in an SQLite file, for a few processes on one host. Sessions survive a restart. Clones
-/// share the same connections.
+/// Store in an SQLite file, for a few processes on one host. Sessions survive a restart. All clones
+/// share the connections.
 ///
 /// The store creates the file, which only the file's owner can read. In the file, the store creates
 /// the tables `kycport_records`, `kycport_leases`, `kycport_counter` and `kycport_schema`. The file

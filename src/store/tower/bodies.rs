@@ -58,7 +58,7 @@ impl Bodies {
     }
 
     /// Stores a body. The id of a body is derived from its content. If a record with this id
-    /// exists, it contains the same body from an earlier attempt, and is overwritten.
+    /// exists, the record contains this body from an earlier attempt, and is overwritten.
     ///
     /// `create` precedes `save`, because `save` cannot create records on some stores. If the id
     /// exists, `create` fails on some stores, and creates the record under another id on other

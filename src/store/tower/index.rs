@@ -31,7 +31,7 @@ impl BodyRef {
     }
 
     /// Parses an index entry. Returns `None` for other content, for example a session from before
-    /// the app used two stores, or a record of a newer version of this crate.
+    /// the app used two stores. A record of a newer version of this crate also gives `None`.
     pub(super) fn of_entry(owner: &Owner, key: RecordKey, entry: &Entry) -> Option<Self> {
         let digest = entry.body.strip_prefix(&HEAD)?.try_into().ok()?;
         Some(Self::new(owner, key, entry.version, digest))

@@ -185,8 +185,8 @@ impl Store for TowerSessionsStore {
         both.map(|result| result.map(|_| ())).boxed()
     }
 
-    /// Returns the guarantees of the second store. It is unknown whether the tower-sessions store
-    /// is shared and durable, and its records are unusable without the second store.
+    /// Returns the guarantees of the second store. The guarantees of the tower-sessions store are
+    /// unknown, and its records are unusable without the second store.
     fn properties(&self) -> Properties {
         let properties = self.atomic.properties();
         Properties::new("tower-sessions", properties.shared, properties.durable)

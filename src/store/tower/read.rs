@@ -103,8 +103,8 @@ impl TowerSessionsStore {
             .map_err(|_| StoreError::Timeout)?
     }
 
-    /// Reads pages of the index until `limit` sessions with a body are found, because a list with
-    /// fewer sessions would mean the last page.
+    /// Reads pages of the index until `limit` sessions with a body are found. A list with fewer
+    /// sessions would mean the last page.
     async fn list_pages(
         &self,
         owner: &Owner,

@@ -89,9 +89,9 @@ impl TowerSessionsStore {
         admitted_at: Option<Mark>,
     ) -> Result<Written, StoreError> {
         let plan = Plan::new(owner, writes);
-        // After an error, the index entry may exist although its body was removed. In that case,
-        // the session reads as absent. If the caller repeats the write, the write stores the body
-        // again under the same id.
+        // After an error, the index entry may exist although its body was removed. A session
+        // without its body reads as absent. If the caller repeats the write, the write stores the
+        // body again under the same id.
         let mut garbage = plan.bodies_except(&[]);
         let write = self.write_plan(owner, &plan, admitted_at, &mut garbage);
         let result = timeout(DEADLINE, write).await;

@@ -18,9 +18,10 @@ use crate::{
     web::signed_in::extractor::SignedIn,
 };
 
-/// Maximum time to read the rest of a rejected upload, so that the browser sees the response.
+/// Maximum time to read the remaining bytes of a rejected upload, so that the browser sees the
+/// response.
 const DRAIN_LIMIT: Duration = Duration::from_secs(10);
-/// Maximum number of bytes to read from the rest of a rejected upload.
+/// Maximum number of remaining bytes of a rejected upload to read.
 const MAX_DRAINED_BYTES: u64 = 128 * 1024 * 1024;
 
 /// Upload in `multipart/form-data` that a browser is sending. The parts `document` and `selfie` are
@@ -53,9 +54,9 @@ pub struct CaptureUpload {
 
 impl CaptureUpload {
     /// Forwards the upload to `case_id`, which must be a case of the signed-in person. The relay
-    /// reads the case before the first byte of the upload. It then streams the upload to KYCPort,
-    /// without a buffer in memory or on disk. The relay drops a verdict that the browser sends, and
-    /// reports the verdict in [`ForwardedUpload::dropped`].
+    /// reads the case before the first byte of the upload. The relay then streams the upload to
+    /// KYCPort, without a buffer in memory or on disk. The relay drops a verdict that the browser
+    /// sends, and reports the verdict in [`ForwardedUpload::dropped`].
     ///
     /// # Errors
     /// Returns [`CaptureError`], which converts to a response:
@@ -105,8 +106,8 @@ impl CaptureUpload {
         })
     }
 
-    /// Reads the rest of the body. If the server closed the connection, a browser that is still
-    /// sending would not see the response.
+    /// Reads the remaining bytes of the body. If the server closed the connection, a browser that
+    /// is still sending would not see the response.
     async fn drain(&self) {
         let reading = async {
             let mut body = self.body.lock().await;

@@ -195,8 +195,8 @@ impl Evaluator {
     }
 
     /// Checks the assurance at the time the request `arrived`. A result that was requested after
-    /// that time is current, even if KYCPort responded slowly. Otherwise slow responses of KYCPort
-    /// would cause endless redirects.
+    /// that time is current, even if KYCPort responded slowly. If such a result were stale, slow
+    /// responses of KYCPort would cause endless redirects.
     fn check(
         &self,
         requirement: &Requirement,

@@ -34,11 +34,11 @@ use crate::{
 /// token is missing or invalid, the response is 401. If the keys of KYCPort are unavailable, the
 /// response is 503.
 ///
-/// The extractor reads the store once per request. It rejects a token with 401 if the token was
-/// issued before all sessions of the person were revoked. It also rejects the token if the latest
-/// recorded status of the person is "rejected". If the store or its records cannot be read, the
-/// response is 503. The extractor does not query KYCPort and does not check the tier: see [the
-/// promises](crate::guide::promises).
+/// The extractor reads the store once per request. The extractor rejects a token with 401 if the
+/// token was issued before all sessions of the person were revoked. The extractor also rejects a
+/// token if the latest recorded status of the person is "rejected". If the store or its records
+/// cannot be read, the response is 503. The extractor does not query KYCPort and does not check the
+/// tier: see [the promises](crate::guide::promises).
 #[derive(Debug, Clone)]
 pub struct BearerToken(pub AccessTokenClaims);
 

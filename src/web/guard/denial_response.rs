@@ -63,7 +63,7 @@ pub(in crate::web) fn answer(
     response
 }
 
-/// Returns the page to show after the login or the step-up. This is the page that the person
+/// Returns the page to show after the login or the step-up. The result is the page that the person
 /// requested, or the page that sent the form or script request. The target of a form is never
 /// returned.
 fn page_to_return_to(context: &RequestContext, parts: &Parts) -> ReturnTo {

@@ -81,7 +81,7 @@ impl From<Problem> for FailedLogin {
 type Finished = Result<(ReturnTo, &'static str), FailedLogin>;
 
 /// Validates the response against the login in the browser's cookie. Accesses the store only if the
-/// response carries a code for this login.
+/// response contains a code for this login.
 async fn finish(context: &RequestContext, query: &str, headers: HeaderMap) -> Finished {
     let params = CallbackParams::parse(query).map_err(|error| {
         observe::callback_malformed(&error, context.reference());
@@ -157,7 +157,7 @@ impl Completion {
         let mark = match lock.acquire(&context, || !answer.is_closed()).await {
             Ok(LockOutcome::Acquired(mark)) => mark,
             // A service worker or a proxy may send the request twice, and the browser may show the
-            // second response. The first response carries the session cookie.
+            // second response. The first response contains the session cookie.
             Ok(LockOutcome::SignedIn) => {
                 let _ = answer.send(Ok((login.return_to, "repeated")));
                 return;

@@ -1,4 +1,4 @@
-//! Locks on logins. If several callbacks have the same `state`, one callback completes the login.
+//! Locks on logins. If several callbacks have one `state`, exactly one of them completes the login.
 
 use std::time::Duration;
 
@@ -47,7 +47,8 @@ impl LockOutcome {
 pub(super) struct LoginLock {
     key: LeaseKey,
     token: LeaseToken,
-    /// Duration of the lock. It exceeds the maximum duration of a login, including the clock skew.
+    /// Duration of the lock. This duration exceeds the maximum duration of a login, including the
+    /// clock skew.
     length: Duration,
 }
 

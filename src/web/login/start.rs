@@ -48,8 +48,8 @@ pub(super) struct Wanted {
 }
 
 /// Starts a login. If another site sent a signed-in person here, redirects to `return_to` instead.
-/// Otherwise the other site could replace this session by a session of another person who is signed
-/// in at KYCPort.
+/// Without this redirect, the other site could replace this session by a session of another person
+/// who is signed in at KYCPort.
 async fn start_or_return(
     context: &RequestContext,
     headers: &HeaderMap,

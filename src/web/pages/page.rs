@@ -34,8 +34,8 @@ static POLICY: LazyLock<Option<HeaderValue>> = LazyLock::new(|| {
     .ok()
 });
 
-/// Page that explains what happened and offers the next step. All text comes from this crate: the
-/// page shows no external input.
+/// Page that explains what happened and offers the next step. The page shows only text from this
+/// crate, and no external input.
 pub(in crate::web) struct Problem<'a> {
     pub(in crate::web) status: StatusCode,
     pub(in crate::web) title: &'static str,

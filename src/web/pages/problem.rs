@@ -39,8 +39,8 @@ pub(in crate::web) enum Problem {
     Prefetch,
     /// The query of the callback is not an authorization response.
     MalformedCallback,
-    /// This browser has no login with that `state`: the login was completed, was started in another
-    /// browser, or its cookie has expired.
+    /// This browser has no login with the `state` of the callback. The login was completed, was
+    /// started in another browser, or its cookie has expired.
     UnknownLogin,
     /// The callback arrived after the login expired.
     ExpiredLogin,

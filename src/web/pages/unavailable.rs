@@ -6,8 +6,8 @@ use http::{HeaderValue, header::RETRY_AFTER};
 use super::{problem::Problem, problem_json::ProblemJson};
 use crate::{observe, store::StoreError, web::request::random};
 
-/// Responds with 503 and `Retry-After`, as problem JSON. The session layer responds in the same
-/// way.
+/// Responds with 503 and `Retry-After`, as problem JSON. The session layer responds in this way
+/// too.
 impl IntoResponse for StoreError {
     fn into_response(self) -> Response {
         let (text, reference) = (Problem::StoreUnavailable.text(), random::reference());

@@ -1,8 +1,8 @@
 //! Keys that seal pending logins.
 //!
-//! If session keys are configured, the login keys are derived from them. Otherwise every namespace
-//! has one random key in the store. The first login creates the key, and all instances share it.
-//! The key is replaced once a week; the previous key still opens logins.
+//! If session keys are configured, the login keys are derived from them. Without session keys,
+//! every namespace has one random login key in the store. The first login creates the key, and all
+//! instances share it. The key is replaced once a week; the previous key still opens logins.
 
 use std::{
     fmt,
@@ -31,7 +31,8 @@ const KEPT_FOR: Duration = Duration::from_secs(60 * 24 * 3600);
 const FRESH_FOR: Duration = Duration::from_secs(600);
 /// Minimum time between two reads of the store because of an unknown key.
 const UNKNOWN_KEY_INTERVAL: Duration = Duration::from_secs(5);
-/// Maximum number of attempts to create or replace the key while other instances do the same.
+/// Maximum number of attempts to create or replace the key while other instances also write the
+/// key.
 const MAX_ATTEMPTS: usize = 8;
 /// Length of a stored key, in bytes.
 const KEY_BYTES: usize = 32;
@@ -121,9 +122,9 @@ impl LoginKeys {
         read.map(KeyRing::Stored)
     }
 
-    /// Reads the stored keys, unless they were read within `age`. Callers that wait during a read
-    /// share its result, even a failure. Otherwise each caller would wait in turn for the timeout
-    /// of an unresponsive store.
+    /// Reads the stored keys if the last read is older than `age`. Callers that wait during a read
+    /// share its result, even a failure. Without a shared result, each caller would wait separately
+    /// for the timeout of an unresponsive store.
     async fn read_once(&self, age: Duration) -> Result<Arc<Ring>, StoreError> {
         let flight = self.0.reads.join_or_start(&(), || {
             let own = self.clone();

@@ -75,8 +75,8 @@ pub(in crate::web) fn set(
     header(&cookie)
 }
 
-/// Builds the header that deletes a cookie. The attributes are those of the header that set the
-/// cookie. With other attributes, browsers would not delete a `__Host-` cookie.
+/// Builds the header that deletes a cookie. The attributes equal the attributes of the header that
+/// set the cookie. With other attributes, browsers would not delete a `__Host-` cookie.
 pub(in crate::web) fn delete(name: &str) -> Option<HeaderValue> {
     let mut cookie = strict(name, "");
     cookie.make_removal();

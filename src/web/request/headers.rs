@@ -14,7 +14,7 @@ pub(in crate::web) fn keep_private(headers: &mut HeaderMap) {
     same_origin_only(headers);
 }
 
-/// Prevents browsers from sniffing the content type, and prevents pages of other origins from
+/// Prevents browsers from sniffing the content type. Also prevents pages of other origins from
 /// loading the response as an image, a script or a style.
 pub(in crate::web) fn same_origin_only(headers: &mut HeaderMap) {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

@@ -37,7 +37,7 @@ impl ReturnTo {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        // U+FFFD stands for bytes that are not valid UTF-8, so the original target is unknown.
+        // U+FFFD replaces bytes that are not valid UTF-8, so the original target is unknown.
         if text.contains(|c: char| c.is_control() || c == char::REPLACEMENT_CHARACTER) {
             return None;
         }

@@ -77,8 +77,8 @@ impl Sessions {
             .await
     }
 
-    /// Revokes one session of a person. The ID may come from a browser, because it cannot revoke
-    /// another person's session.
+    /// Revokes one session of a person. The ID may come from a browser, because an ID of another
+    /// person's session has no effect.
     ///
     /// # Errors
     /// Returns [`StoreError`] if the store fails. The session may then still be active: call this

@@ -142,9 +142,9 @@ impl SessionRecords {
         Ok(Created::Session(key, Box::new(live)))
     }
 
-    /// Deletes the session that the browser had before, so that its key becomes invalid. If the old
-    /// and the new session belong to the same person, one store operation deletes the old session
-    /// and writes the new session.
+    /// Deletes the session that the browser had before, so that its key becomes invalid. If both
+    /// sessions belong to one person, one store operation deletes the old session and writes the
+    /// new session.
     async fn end_replaced(
         &self,
         old: &SessionKey,

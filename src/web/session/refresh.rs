@@ -230,7 +230,8 @@ impl TokenRefresh {
             && let [Some(_), Some(tokens), _] = now.entries.as_slice()
             && tokens.version == expired.version
         {
-            // This instance's lease has ended. Another instance may hold a lease now and keeps it.
+            // This instance's lease has ended. Do not release the lease here, because another
+            // instance may hold it now.
             writes.truncate(2);
             written = self.state.write(&live.owner, &writes, None).await?;
         }

@@ -23,10 +23,11 @@ use crate::{
 
 /// The signed-in person.
 ///
-/// The extractor `SignedIn` rejects a request when no one is signed in. It redirects a page request
-/// to the login, which later redirects back to the page. It responds to any other request with 401
-/// and the URL of the login. The extractor `Option<SignedIn>` returns `None` when no one is signed
-/// in. If the session store is unavailable, the response is 503 with either extractor.
+/// The extractor `SignedIn` rejects a request when no one is signed in. The extractor redirects a
+/// page request to the login, which later redirects back to the page. The extractor responds to any
+/// other request with 401 and the URL of the login. The extractor `Option<SignedIn>` returns `None`
+/// when no one is signed in. If the session store is unavailable, the response is 503 with either
+/// extractor.
 #[derive(Clone)]
 pub struct SignedIn {
     live: LiveSession,

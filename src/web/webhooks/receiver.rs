@@ -59,9 +59,9 @@ const MAX_DIAGNOSED_BYTES: usize = 64 * 1024;
 /// | the completion is recorded | 503, `Retry-After`; 409 if another delivery has the lease |
 ///
 /// If all checks pass, the response is 200. The service reads at most 1,024 small bodies at the
-/// same time (declared length 16 KiB or less). It reads at most 256 larger bodies at the same time,
-/// with at most 48 MiB in total. If a further request arrives, the service responds to the request
-/// with the slowest body with 408. So slow clients cannot block deliveries.
+/// same time (declared length 16 KiB or less). The service reads at most 256 larger bodies at the
+/// same time, with at most 48 MiB in total. If a further request arrives, the service responds to
+/// the request with the slowest body with 408. So slow clients cannot block deliveries.
 ///
 /// After any response other than 2xx, KYCPort redelivers the event (K62). After the signature is
 /// verified, a separate task processes the delivery. So the processing continues if the client
