@@ -14,8 +14,8 @@ use crate::{
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// Maximum number of attempts to acquire the lock. A repeated callback waits up to five seconds.
 const POLLS: u32 = 25;
-/// Time for which a login is remembered after KYCPort rejected its token request. Any client can cause such
-/// a login with an invented code, so this time is much shorter than the lifetime of a login.
+/// Time for which the store keeps a login after KYCPort rejected its token request. This time is
+/// much shorter than the lifetime of a login, because any client can send an invented code.
 const REJECTED_FOR: Duration = Duration::from_secs(60);
 
 /// Stored result of a login that created a session. All other results mean that no session was
@@ -70,8 +70,8 @@ impl LoginLock {
         done_for(result, self.length)
     }
 
-    /// Returns the settlement after KYCPort rejected the token request. Repeated callbacks of the same
-    /// login, for example after a double click, do not send the code again.
+    /// Returns the settlement after KYCPort rejected the token request. A repeated callback of the
+    /// login, for example after a double click, does not send the code again.
     pub(super) fn rejected(&self) -> Settlement {
         done_for(&[], REJECTED_FOR.min(self.length))
     }
