@@ -3,18 +3,18 @@
 _default:
     @just --list --justfile {{ justfile() }}
 
-# Everything that must be green.
+# Runs all checks.
 check:
     bash .ci/run
 
-# The example app on the mock issuer.
+# Runs the example app with the mock issuer.
 sign-in:
     cargo run --example sign_in
 
-# The example whose own page takes the pictures.
+# Runs the example app with its own capture page.
 capture:
     cargo run --example host_your_own_capture
 
-# Figures beside their peers, one run each.
+# Runs all benchmarks.
 bench:
     cargo bench

@@ -1,8 +1,9 @@
-// Script of every page that shows something of a person: the page must not outlast the session.
+// Script for every page that shows data of a person. It hides or reloads the page after the session
+// has ended.
 
-// Browsers keep a page that was left, and Back shows it again without a request ("back-forward
-// cache"; Chromium does so in spite of `Cache-Control: no-store`). The page is left blank, and comes
-// back only from the server.
+// The Back button can show an old page from the browser's memory (back-forward cache), without a
+// request. Chromium also does this for pages with `Cache-Control: no-store`. This script therefore
+// hides the page when the person leaves it, and reloads the page when the browser restores it.
 addEventListener("pagehide", () => {
   document.documentElement.hidden = true;
 });
@@ -12,12 +13,13 @@ addEventListener("pageshow", async (event) => {
   else location.replace("/");
 });
 
-// Another tab, another device or the app itself may have ended the session meanwhile.
+// Another tab, another device or the app can end the session while this tab is hidden.
 document.addEventListener("visibilitychange", async () => {
   if (document.visibilityState === "visible" && !(await isSignedIn())) location.replace("/");
 });
 
-// Only 401 means that no person is signed in. The request does not extend the session.
+// Only the status 401 means that no person is signed in. A request to `/auth/me` does not extend the
+// session.
 const isSignedIn = async () => {
   const me = await fetch("/auth/me").catch(() => null);
   return me?.status !== 401;

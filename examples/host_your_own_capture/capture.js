@@ -105,7 +105,7 @@ form.addEventListener("submit", async (event) => {
     setBusy(true);
     await sending;
   } catch (problem) {
-    // After these errors the case accepts no more pictures, so the next attempt opens a new case.
+    // After these errors the case accepts no more pictures. The next attempt opens a new case.
     if (["case_not_found", "case_not_open", "already_decided"].includes(problem.code)) open = null;
     sayProblem(problem);
   }

@@ -1,12 +1,12 @@
-//! Capture of documents on the app's own page. The person's browser sends the pictures through this
+//! Capture of documents on a page of the app. The person's browser sends the pictures through this
 //! app to KYCPort. KYCPort decides, and the vault opens immediately. The app and the mock issuer
-//! run in the same process.
+//! run in one process.
 //!
 //! ```text
 //! cargo run --example host_your_own_capture
 //! ```
 //!
-//! `BIND` sets the address to listen on.
+//! `BIND` sets the address of the app.
 #![expect(clippy::print_stdout, reason = "the example prints to its user")]
 
 use std::{error::Error, io::ErrorKind, time::Duration};
@@ -29,9 +29,10 @@ use tokio::net::TcpListener;
 
 mod page;
 
-/// Tier that the vault needs and that a case verifies.
+/// Tier that the vault requires. Each case verifies a person to this tier.
 const NEEDED: KycTier = KycTier::T2;
-/// Maximum wait of one request for a reviewer. The page then sends the next request.
+/// Maximum time for which one request waits for a reviewer. After that, the page sends a new
+/// request.
 const REVIEW_WAIT: Duration = Duration::from_secs(20);
 
 #[derive(Clone)]
@@ -70,12 +71,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     );
     println!();
     println!("Open  http://{address}/");
-    println!("Sign in, and send pictures: the page has some to try.");
+    println!("Sign in and send pictures. The page has sample pictures.");
     println!();
     println!("Ctrl-C ends it.");
     axum::serve(listener, app(App { kycport, kyc }))
         .with_graceful_shutdown(async {
-            // If the signal handler cannot be installed, the app keeps running.
+            // If the app cannot install the signal handler, it continues to run.
             if tokio::signal::ctrl_c().await.is_err() {
                 std::future::pending::<()>().await;
             }
@@ -84,7 +85,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Builds the tenant's app. It needs three calls, each on behalf of the signed-in person.
+/// Builds the tenant's app. A verification needs three requests of the signed-in person: open a
+/// case, upload the files, request the decision.
 fn app(app: App) -> Router {
     let kycport = app.kycport.clone();
     Router::new()
@@ -123,7 +125,8 @@ async fn upload(
     Ok(Json(json!({ "received": relayed.received })))
 }
 
-/// Decides a case. The browser sent the id, so the app first checks whose case it is.
+/// Requests the decision of a case. The id comes from a browser, so the app first checks that the
+/// case belongs to the signed-in person.
 async fn decide(
     State(app): State<App>,
     Path(case): Path<String>,
@@ -150,13 +153,13 @@ async fn wait(
     Ok(Json(json!({ "outcome": outcome.to_string() })))
 }
 
-/// Responds to a person whom the guard of the route accepted.
+/// Shows the vault. The guard of the route has already accepted the person.
 async fn open_vault(person: SignedIn) -> String {
     format!("Three bars of gold, for {}.", page::name_of(&person))
 }
 
 async fn show_home(State(app): State<App>, person: Option<SignedIn>) -> impl IntoResponse {
-    // KYCPort's origin is allowed because a guarded route can redirect a form to KYCPort.
+    // The policy allows KYCPort's origin, because a guarded route can redirect a form to KYCPort.
     let policy = format!(
         "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
          img-src data:; form-action 'self' {}; frame-ancestors 'none'; base-uri 'none'",
@@ -167,7 +170,7 @@ async fn show_home(State(app): State<App>, person: Option<SignedIn>) -> impl Int
 }
 
 /// Returns a picture for the signed-in person. Each person gets a different picture, because the
-/// engine treats the same picture for two people as fraud.
+/// engine rejects a picture that another person has uploaded.
 async fn sample(
     Path((outcome, part)): Path<(Outcome, String)>,
     person: SignedIn,
@@ -182,7 +185,7 @@ async fn sample(
     Ok(([(header::CONTENT_TYPE, "image/png")], picture))
 }
 
-/// Decides as the reviewer, through the mock. In production, KYCPort's webhook reports the
+/// Decides a case as the reviewer at the mock. In production, a webhook from KYCPort reports the
 /// decision.
 async fn review(
     State(app): State<App>,
@@ -205,7 +208,7 @@ fn script(text: &'static str) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/javascript")], text)
 }
 
-/// Listens on the address in `BIND`. Default: port 3000, or any port if 3000 is taken.
+/// Listens on the address in `BIND`. Default: port 3000. If port 3000 is in use, any free port.
 async fn listen() -> Result<TcpListener, Box<dyn Error>> {
     if let Ok(bind) = std::env::var("BIND") {
         return Ok(TcpListener::bind(&bind)

@@ -24,7 +24,7 @@ pub(crate) fn signed_in(person: &SignedIn) -> String {
             "{tier}",
             &escape(&tier.map_or_else(unknown, ToString::to_string)),
         )
-        // The name comes last, because it may contain a placeholder.
+        // Replace the name last, because a name may contain a placeholder.
         .replace("{name}", &escape(name_of(person)));
     page(&main)
 }

@@ -1,5 +1,6 @@
-//! App in a production set-up: instances that share a store, a readiness route, a page that lists a
-//! person's sessions, and a webhook handler that revokes all sessions of a rejected person.
+//! App in a production set-up. Several instances share a store. The app has a readiness route and
+//! a page that lists a person's sessions. A webhook handler revokes all sessions of a rejected
+//! person.
 //!
 //! ```text
 //! cargo run --example instances -- memory:
@@ -8,7 +9,8 @@
 //! cargo run --example instances -- postgres://app@127.0.0.1/app
 //! ```
 //!
-//! The store can also be set by `KYCPORT_STORE`. `KYCPORT_SESSION_KEYS` encrypts the stored data.
+//! `KYCPORT_STORE` can also set the store. `KYCPORT_SESSION_KEYS` sets the keys that encrypt the
+//! stored data.
 //!
 //! If `KYCPORT_CLIENT_ID` is set, the program runs one instance that listens on `BIND`, for your
 //! own load balancer. Otherwise the program starts a mock of KYCPort and two instances. A load
@@ -88,15 +90,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
     serve(listener, balanced(instances)).await
 }
 
-/// Configures the store from the command line or the environment. Default: in memory.
+/// Configures the store from the command line or the environment. Default: a store in memory.
 fn stored(config: ConfigBuilder) -> ConfigBuilder {
     let named = std::env::args().nth(1);
     let url = named.or_else(|| std::env::var("KYCPORT_STORE").ok());
     config.store_url(url.unwrap_or_else(|| "memory:".to_owned()))
 }
 
-/// Serves until the process receives a signal to stop. Requests in progress are completed, so that
-/// a deployment interrupts no request.
+/// Serves requests until the process receives a signal to stop. The server completes requests in
+/// progress, so that a deployment interrupts no request.
 async fn serve(listener: TcpListener, app: Router) -> Result<(), Box<dyn Error>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let told_to_end = async move {
@@ -110,7 +112,7 @@ async fn serve(listener: TcpListener, app: Router) -> Result<(), Box<dyn Error>>
         .await?)
 }
 
-/// Number of the instance, for the pages.
+/// Number of the instance, which the pages show.
 #[derive(Clone, Copy)]
 struct Number(usize);
 
@@ -130,7 +132,7 @@ fn instance(config: Config, number: usize) -> Result<Router, Box<dyn Error>> {
         .route("/session.js", get(script))
         .merge(kycport.router())
         .layer(kycport.session_layer())
-        // The route checks the store. In production, restrict this path to the load balancer's
+        // `/ready` checks the store. In production, restrict this path to the load balancer's
         // probe.
         .route("/ready", kycport.ready_route())
         .layer(Extension(Number(number)))
@@ -171,7 +173,8 @@ struct End {
     id: SessionId,
 }
 
-/// Revokes one session of the signed-in person. The store checks whose session it is.
+/// Revokes one session of the signed-in person. The store checks that the session belongs to this
+/// person.
 async fn end(
     State(sessions): State<Sessions>,
     person: SignedIn,

@@ -30,7 +30,8 @@ pub(crate) fn devices(number: Number, person: &SignedIn, sessions: &[SessionSumm
     )
 }
 
-/// An id contains only letters, digits, `-` and `_`, so it needs no escaping.
+/// Row of the list of sessions. The id of a session needs no escaping, because it contains only
+/// letters, digits, `-` and `_`.
 fn row(person: &SignedIn, session: &SessionSummary) -> String {
     let id = session.id;
     let is_this = id == person.session_id();

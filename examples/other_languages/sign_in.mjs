@@ -1,4 +1,4 @@
-// Node 20 without packages: signs in at the mock in KYCPORT_MOCK_URL, or at a mock that it starts.
+// Signs in at the mock in KYCPORT_MOCK_URL, or at a new mock. Needs Node 20 and no packages.
 import { spawn } from 'node:child_process'
 import { createHash, createHmac, randomBytes } from 'node:crypto'
 import { once } from 'node:events'

@@ -1,4 +1,4 @@
-# Python 3.9 without packages: signs in at the mock in KYCPORT_MOCK_URL, or at a mock that it starts.
+# Signs in at the mock in KYCPORT_MOCK_URL, or at a new mock. Needs Python 3.9 and no packages.
 import base64, hashlib, hmac, http.server, json, os, secrets, subprocess
 from urllib import parse, request
 

@@ -1,12 +1,11 @@
-//! Sign-in with KYCPort. The program runs a tenant's app and, unless the environment names a real
-//! issuer, the mock issuer in the same process.
+//! Sign-in with KYCPort. The program runs a tenant's app.
 //!
 //! ```text
 //! cargo run --example sign_in
 //! ```
 //!
-//! If `KYCPORT_CLIENT_ID` is set, the app uses the issuer from the environment. `BIND` sets the
-//! address to listen on.
+//! If `KYCPORT_CLIENT_ID` is set, the app uses the issuer from the environment. Otherwise the
+//! program also runs the mock issuer. `BIND` sets the address of the app.
 #![expect(clippy::print_stdout, reason = "the example prints to its user")]
 
 use std::{convert::Infallible, error::Error, future::IntoFuture as _, io::ErrorKind};
@@ -42,7 +41,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         println!("Open  {}", home(&config));
         return serve(listener, config, None).await;
     }
-    // The mock runs until this handle is dropped.
+    // The mock runs until the program drops this handle.
     let kyc = MockIssuer::builder()
         .with_sample_persons()
         .console()
@@ -62,9 +61,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     );
     println!();
     println!("Open  {}", home(&config));
-    println!("Click \"Sign in with KYCPort\", choose who you are, and allow it.");
+    println!("Click \"Sign in with KYCPort\", choose a person, and allow the login.");
     println!();
-    println!("To use the same mock from another program, give it this environment:");
+    println!("To use this mock from another program, set these environment variables:");
     println!();
     for (name, value) in kyc.environment(OTHER_PROGRAM) {
         println!("{name}={value}");
@@ -102,11 +101,11 @@ async fn serve(
 }
 
 /// Builds the tenant's app. The vault needs t2. A withdrawal needs a fresh status and a passed AML
-/// check. A webhook from KYCPort applies immediately.
+/// check. The app applies a webhook from KYCPort immediately.
 fn app(config: Config, kyc: Option<MockIssuer>) -> Result<Router, Box<dyn Error>> {
     let kycport = RelyingParty::new(config)?;
-    // KYCPort's origin is allowed because the guard of `/withdraw` redirects a form to KYCPort if
-    // the person was signed out meanwhile.
+    // The policy allows KYCPort's origin, because the guard of `/withdraw` redirects a form to
+    // KYCPort if the person is signed out.
     let policy = HeaderValue::try_from(format!(
         "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
          img-src data:; form-action 'self' {}; frame-ancestors 'none'; base-uri 'none'",
@@ -159,7 +158,7 @@ async fn show_vault(
     Html(page::vault(&person, &assurance, app.kyc.is_some()))
 }
 
-/// Rejects the person at the mock. The app receives the webhook as in production.
+/// Rejects the person at the mock. The mock then sends a webhook to the app, as KYCPort does.
 async fn reject(State(app): State<App>, person: SignedIn) -> Result<Redirect, StatusCode> {
     let kyc = app.kyc.ok_or(StatusCode::NOT_FOUND)?;
     let at_kycport = kyc
@@ -190,7 +189,8 @@ fn script(text: &'static str) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/javascript")], text)
 }
 
-/// Listens on the address in `BIND`. Default: `port` or 3000, or any port if that port is taken.
+/// Listens on the address in `BIND`. Default: `port` or 3000. If port 3000 is in use, any free
+/// port.
 async fn listen(port: Option<u16>) -> Result<TcpListener, Box<dyn Error>> {
     if let Ok(bind) = std::env::var("BIND") {
         return Ok(TcpListener::bind(&bind)

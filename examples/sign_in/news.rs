@@ -13,8 +13,8 @@ use futures_util::{Stream, stream};
 use kycport::{SignedIn, web::Delivery};
 use tokio::sync::broadcast::{self, error::RecvError};
 
-/// Channel of the people whose status changed. A page that misses an event reads the status at the
-/// next one.
+/// Channel with the ids of people whose status has changed. If a page misses an event, it reads the
+/// status at the next event.
 #[derive(Clone)]
 pub(crate) struct News(broadcast::Sender<String>);
 
@@ -23,16 +23,18 @@ impl News {
         Self(broadcast::channel(64).0)
     }
 
-    /// Announces an event of KYCPort. The guards have already been updated.
+    /// Sends the person of a KYCPort event to all open pages. The crate has already updated the
+    /// guards.
     pub(crate) fn tell(&self, delivery: &Delivery) {
         if let Some(person) = delivery.event().person_id() {
-            // There may be no listeners.
+            // `send` returns an error if no page is open.
             let _ = self.0.send(person.to_owned());
         }
     }
 }
 
-/// Tells the signed-in person's page that their status changed, without the new status.
+/// Sends an event to the page of the signed-in person when the status changes. The event does not
+/// contain the new status.
 pub(crate) async fn news(
     State(news): State<News>,
     person: SignedIn,
@@ -43,7 +45,7 @@ pub(crate) async fn news(
             match news.recv().await {
                 Ok(of) if of == person => break,
                 Ok(_) => {}
-                // The missed events may have concerned this person.
+                // The channel dropped events. One of them may be about this person.
                 Err(RecvError::Lagged(_)) => break,
                 Err(RecvError::Closed) => return None,
             }

@@ -62,7 +62,7 @@ fn row(label: &str, value: &str) -> String {
 }
 
 pub(crate) fn vault(person: &SignedIn, assurance: &Assurance, on_the_mock: bool) -> String {
-    // Opens in another tab, as at KYCPort, so that only the webhook informs the app.
+    // The form opens another tab, as a page of KYCPort would. Only the webhook informs the app.
     let reject = "<form class=\"action\" method=\"post\" action=\"/at-kycport/reject\" target=\"_blank\">\
                   <button class=\"quiet\" id=\"reject\">Reject me at KYCPort</button> \
                   <small>the mock sends a webhook</small></form>";
@@ -103,8 +103,8 @@ pub(crate) fn withdrawn(person: &SignedIn) -> String {
     )
 }
 
-/// Page that shows something of a person. Its script sees to it that it does not outlast the
-/// session.
+/// Page that shows data of a person. The script hides or reloads the page after the session has
+/// ended.
 fn personal_page(title: &str, main: &str, scripts: &str) -> String {
     let scripts = format!("<script src=\"/session.js\"></script>{scripts}");
     page(title, main, &scripts)

@@ -1,4 +1,4 @@
-// Updates the open page when the app reports a new status of this person.
+// Updates the open page when the app reports a new status of the signed-in person.
 const vault = document.getElementById("vault");
 const locked = document.getElementById("locked");
 const look = async () => {

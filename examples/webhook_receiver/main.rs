@@ -4,9 +4,9 @@
 //! cargo run --example webhook_receiver
 //! ```
 //!
-//! If `KYCPORT_WEBHOOK_SECRET` is set, the service accepts deliveries signed with that secret at
-//! `/webhooks/kycport`. Otherwise the program starts a mock of KYCPort, which rejects a person and
-//! repeats a delivery. `BIND` sets the address to listen on.
+//! If `KYCPORT_WEBHOOK_SECRET` is set, the service accepts deliveries at `/webhooks/kycport` that
+//! are signed with this secret. Otherwise the program starts a mock of KYCPort. The mock rejects a
+//! person and repeats a delivery. `BIND` sets the address of the service.
 #![expect(clippy::print_stdout, reason = "the example prints to its user")]
 
 use std::{convert::Infallible, error::Error};
@@ -43,8 +43,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Builds the service. Handled events are stored in memory, for one instance. Several instances
-/// need a shared store: `.store(RedisStore::connect("redis://…").await?)`.
+/// Builds the service. The receiver stores handled events in memory, which works for one instance.
+/// Several instances need a shared store: `.store(RedisStore::connect("redis://…").await?)`.
 fn app(secret: &str) -> Result<Router, Box<dyn Error>> {
     let verifier = WebhookVerifier::builder()
         .secret("current", Secret::new(secret))
@@ -53,8 +53,8 @@ fn app(secret: &str) -> Result<Router, Box<dyn Error>> {
     Ok(Router::new().route_service(PATH, receiver))
 }
 
-/// Handles an event. Each event arrives once. If the handler returns an error, KYCPort redelivers
-/// the event.
+/// Handles an event. The receiver calls the handler once for each event. If the handler returns an
+/// error, KYCPort redelivers the event.
 async fn handle(delivery: Delivery) -> Result<(), Infallible> {
     let event = delivery.event();
     println!("  handled {} {}", event.event_type(), event.id);
@@ -68,7 +68,7 @@ async fn change_status(kyc: &MockIssuer, url: &str) {
     println!("Ada is rejected.");
     ada.reject();
     kyc.webhooks().settled().await;
-    println!("Ada is verified, and the event is delivered three times.");
+    println!("Ada is verified, and the mock delivers the event three times.");
     let _twice_more = kyc.webhooks().duplicate(2).once();
     ada.verify(kycport::KycTier::T2);
     kyc.webhooks().settled().await;
