@@ -1,5 +1,4 @@
-//! The manual. It is part of the crate, so that a renamed item breaks the links to it and the
-//! build.
+//! The manual. The manual is part of the crate, so that the build finds links to renamed items.
 
 /// Settings: environment variables, builder methods, defaults and limits.
 #[doc = include_str!("settings.md")]
@@ -17,7 +16,7 @@ pub mod browser {}
 #[doc = include_str!("webhooks.md")]
 pub mod webhooks {}
 
-/// Capture: a page of your own that takes the document and the selfie.
+/// Capture: a page of your app that takes photos of the document and the face.
 #[doc = include_str!("capture.md")]
 pub mod capture {}
 
@@ -37,11 +36,11 @@ pub mod instances {}
 #[doc = include_str!("secrets.md")]
 pub mod secrets {}
 
-/// Log events, metrics and alerts, with what to do about each.
+/// Log events, metrics and alerts, each with a remedy.
 #[doc = include_str!("operations.md")]
 pub mod operations {}
 
-/// Guarantees and limits of the crate, and what it leaves to the app.
+/// Guarantees and limits of the crate, and responsibilities of the app.
 #[doc = include_str!("promises.md")]
 pub mod promises {}
 
@@ -49,7 +48,7 @@ pub mod promises {}
 #[doc = include_str!("contract.md")]
 pub mod contract {}
 
-/// Bad inputs, faults and traps in the dependencies: what the SDK does, and the test for each.
+/// Bad inputs, faults and traps in the dependencies, each with the reaction of the SDK and a test.
 #[doc = include_str!("threats.md")]
 pub mod threats {}
 
