@@ -1,5 +1,5 @@
-// Script for every page that shows data of a person. It hides or reloads the page after the session
-// has ended.
+// Script that hides or reloads a page about a person after the session has ended. Every page that
+// shows data of a person loads this script.
 
 // The Back button can show an old page from the browser's memory (back-forward cache), without a
 // request. Chromium also does this for pages with `Cache-Control: no-store`. This script therefore
