@@ -172,7 +172,7 @@ async fn withdraw(person: SignedIn) -> impl IntoResponse {
     Html(page::withdrawn(&person))
 }
 
-/// Adds the content security policy to pages without one.
+/// Adds the content security policy to each page that has no policy.
 async fn with_policy(State(policy): State<HeaderValue>, mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers
