@@ -1,6 +1,5 @@
-//! An instance of an app in its own process. A test can kill the process with
-//! `SIGKILL`, restart it, and measure it. The process runs the test binary;
-//! environment variables configure the app.
+//! An instance of an app in its own process. A test can kill the process with `SIGKILL`, restart
+//! it, and measure it. The process runs the test binary. Environment variables configure the app.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _},
@@ -30,7 +29,7 @@ pub(crate) const MARK: &str = "x-instance";
 /// URL of an in-memory store.
 pub(crate) const MEMORY: &str = "memory:";
 
-/// Capacity of an in-memory store in records. No benchmark creates more.
+/// Capacity of an in-memory store in records. No benchmark creates more records.
 const CAPACITY: usize = 2_000_000;
 
 const KEYS: &str = "process:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
@@ -48,11 +47,11 @@ pub(crate) struct AppSpec {
     /// Store URL.
     pub(crate) store: String,
     pub(crate) sealing: Sealing,
-    /// Environment variables for an app of this issuer.
+    /// Environment variables that configure an app for this issuer.
     pub(crate) environment: Vec<(&'static str, String)>,
-    /// Lifetime of sessions. `None`: the default.
+    /// Lifetime of sessions. `None` means the default lifetime.
     pub(crate) session_lifetime: Option<Duration>,
-    /// Command-line arguments that make this binary run the app.
+    /// Command-line arguments that make the test binary run the app.
     pub(crate) arguments: &'static [&'static str],
 }
 
@@ -100,7 +99,7 @@ impl AppProcess {
         self.child.id()
     }
 
-    /// Returns whether the process has exited by itself.
+    /// Returns whether the process has exited without being killed.
     pub(crate) fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
     }
@@ -118,8 +117,8 @@ impl Drop for AppProcess {
     }
 }
 
-/// Returns a command that runs this binary again. Variables for stores and keys
-/// are removed from its environment.
+/// Returns a command that runs the test binary again. The command's environment contains no
+/// variables for stores and keys.
 pub(crate) fn this_binary() -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
@@ -128,8 +127,8 @@ pub(crate) fn this_binary() -> Command {
     command
 }
 
-/// Returns whether this process was started as an app. If so, the app has run
-/// and stopped before this function returns.
+/// Returns whether this process was started as an app. In that case, the app has run and stopped
+/// before this function returns.
 pub(crate) fn ran_as_app() -> bool {
     if std::env::var_os("APP").is_none() {
         return false;
@@ -161,9 +160,9 @@ async fn serve(app: Router) {
     axum::serve(listener, marked).await.unwrap();
 }
 
-/// Builds the app from the environment. An in-memory store gets the capacity
-/// that a benchmark needs, and reports its size. The session cookie has the
-/// same name as on the mock.
+/// Builds the app from the environment. An in-memory store gets the capacity that a benchmark
+/// needs, and reports its size. The name of the session cookie is the name that apps at the mock
+/// use.
 fn app() -> Router {
     let clock = TestClock::new();
     let mut config = Config::builder_from_env()

@@ -58,7 +58,7 @@ async fn a_rejection_read_by_a_guard_is_not_replaced_because_of_another_clock() 
         let cookie = setup.signed_in(&one).await;
         setup.ada.reject();
         assert_eq!(one.ask("/fresh", &cookie).await, rejected(), "{ahead}");
-        // Userinfo fails from now on, and no other source is configured.
+        // The userinfo endpoint fails from now on, and the app has no other source for the status.
         let fault = setup.kyc.on(Endpoint::Userinfo).fail(500).always();
         two.assert_keeps_out(&cookie).await;
         assert_eq!(two.me(&cookie).await, "rejected", "{ahead}");
@@ -80,7 +80,7 @@ async fn a_rejection_replaces_a_positive_result_with_a_future_timestamp() {
             two.assert_admits(&cookie).await;
             setup.ada.reject();
             assert_eq!(one.ask("/fresh", &cookie).await.1, "rejected");
-            // From here the status endpoint fails.
+            // The status endpoint fails from now on.
             let fault = setup.kyc.on(Endpoint::Status).fail(500).always();
             for instance in [&one, &two] {
                 assert_eq!(instance.me(&cookie).await, "rejected", "{ahead}");
@@ -122,8 +122,7 @@ async fn a_positive_result_with_a_future_timestamp_counts_as_stale() {
     // KYCPort.
     one.assert_admits(&cookie).await;
     setup.kyc.requests(Endpoint::Userinfo).assert_count(1);
-    // The instance whose clock is ahead records a timestamp in the future
-    // again.
+    // The instance whose clock is ahead stores a timestamp in the future again.
     ahead.assert_admits_fresh(&cookie).await;
     let fault = setup.kyc.on(Endpoint::Userinfo).fail(500).always();
     assert_eq!(one.ask("/guarded", &cookie).await.0, 503);

@@ -1,5 +1,5 @@
-//! Which of two concurrent results is stored. The record that an instance read
-//! before its request to KYCPort decides. Clocks do not.
+//! Tests which of two concurrent results the store keeps. An instance detects a concurrent change
+//! by comparing the record before and after its request to KYCPort. An instance compares no clocks.
 
 use kycport::{Clock as _, KycTier, mock::Endpoint};
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ async fn a_positive_id_token_does_not_replace_a_negative_result() {
         let app = setup.instance(Key::Tenant).await;
         setup.signed_in(&app).await;
         let fault = setup.kyc.on(Endpoint::Status).fail(500).optional().always();
-        // KYCPort redelivers the event, because its status endpoint did not confirm it.
+        // The app responds with 503, because KYCPort's status endpoint did not confirm the event.
         assert_eq!(setup.deliver(&app, "evt_1", "rejected").await, 503);
         let before = setup.bodies().await;
         let cookie = setup.signed_in(&app).await;
@@ -65,7 +65,7 @@ async fn a_positive_id_token_does_not_replace_an_unreadable_record() {
 async fn a_rejection_during_a_login_is_not_replaced_by_the_id_token_of_the_login() {
     everywhere(async |setup| {
         let app = setup.instance(Key::Tenant).await;
-        // The ID token says "verified". The session write is held back.
+        // The ID token says "verified". The store delays the write of the session.
         let gate = setup.store.hold(Op::Write, SESSION);
         let concurrent_event = async {
             gate.reached().await;
@@ -80,7 +80,7 @@ async fn a_rejection_during_a_login_is_not_replaced_by_the_id_token_of_the_login
     .await;
 }
 
-/// What a handler sees of Ada's verification.
+/// Returns the assurance of Ada that a handler receives.
 async fn known(app: &Instance, cookie: &str) -> Value {
     let known = app.get("/known", cookie).await;
     serde_json::from_str(&known.body).unwrap()
@@ -108,7 +108,7 @@ async fn an_id_token_does_not_raise_what_an_event_lowered_during_the_sign_in() {
             let seen = known(&app, &cookie).await;
             assert_eq!(seen[member], lowered, "{seen}");
             assert_eq!(seen["source"], "webhook");
-            // Nor does a later sign-in: KYCPort's answer does.
+            // A later login does not raise the value. A response of KYCPort raises the value.
             let cookie = setup.signed_in(&app).await;
             assert_eq!(known(&app, &cookie).await[member], lowered);
             app.assert_admits_fresh(&cookie).await;
@@ -163,11 +163,11 @@ async fn a_negative_id_token_replaces_every_record() {
         // No result is stored yet.
         let cookie = setup.signed_in(&app).await;
         assert_eq!(app.me(&cookie).await, "rejected");
-        // An unreadable record.
+        // The stored record is unreadable.
         setup.damage().await;
         let cookie = setup.signed_in(&app).await;
         assert_eq!(app.me(&cookie).await, "rejected");
-        // A positive record, created through another session.
+        // Another session stores a positive record.
         setup.ada.verify(KycTier::T2);
         app.assert_admits_fresh(&cookie).await;
         setup.ada.reject();
@@ -200,7 +200,7 @@ async fn a_positive_response_that_conflicts_with_a_newer_rejection_is_requested_
         // tenant key.
         let other = setup.instance(Key::None).await;
         let cookie = setup.signed_in(&app).await;
-        // KYCPort has answered "verified", and the response is delayed.
+        // KYCPort responds with "verified", and the test delays this response.
         let gate = setup.kyc.on(Endpoint::Status).after().hold();
         let concurrent_event = async {
             gate.wait_for(1).await;
@@ -282,7 +282,7 @@ async fn concurrent_events_are_merged() {
             setup.instance(Key::None).await,
         );
         let cookie = setup.signed_in(&one).await;
-        // Both instances read the positive result before either of them writes.
+        // Both instances read the positive result before any instance writes.
         setup.store.let_meet(Op::Read, ASSURANCE, 2);
         let (tier, clear) = (json!("t1"), json!(false));
         let (lower, suspicious) = tokio::join!(
@@ -355,7 +355,7 @@ async fn an_event_does_not_renew_the_timestamp_of_a_positive_result() {
         app.assert_admits(&cookie).await;
         setup.pass(2 * MINUTE, &[&app]);
         assert_eq!(app.ask("/guarded", &cookie).await, unknown_status());
-        // A negative result has the timestamp of the event.
+        // The app stores a negative result with the timestamp of the event.
         assert_eq!(setup.deliver(&app, "evt_2", "pending").await, 200);
         let known = app.get("/known", &cookie).await;
         let known: Value = serde_json::from_str(&known.body).unwrap();
@@ -378,7 +378,7 @@ async fn a_login_without_a_status_does_not_renew_an_old_result() {
         app.assert_admits(&cookie).await;
         setup.pass(11 * MINUTE, &[&app]);
         let fault = setup.kyc.on(Endpoint::Status).fail(500).always();
-        // The new session evaluates the result of the step-up.
+        // The app evaluates the result of the step-up in the new session.
         assert_eq!(setup.stepped_up(&app).await, 503);
         drop(fault);
         assert_eq!(setup.stepped_up(&app).await, 200);

@@ -1,5 +1,5 @@
-//! Several instances of an app with one store and a clock each, and a person
-//! who is verified at t2.
+//! Test with several instances of an app and a person who is verified at t2. The instances share
+//! one store, and each instance has its own clock.
 
 use std::{
     sync::{
@@ -38,7 +38,7 @@ pub(crate) struct AssuranceTest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Key {
     Tenant,
-    /// The access token of each person. Its lifetime is 15 minutes.
+    /// The access token of each person. The access token lives for 15 minutes.
     None,
 }
 
@@ -77,12 +77,12 @@ impl AssuranceTest {
         }
     }
 
-    /// Starts an instance whose clock equals KYCPort's.
+    /// Starts an instance that uses KYCPort's clock.
     pub(crate) async fn instance(&self, key: Key) -> Instance {
         self.instance_at(key, 0).await
     }
 
-    /// Starts an instance whose clock differs from KYCPort's by `ahead_millis`.
+    /// Starts an instance whose clock is `ahead_millis` ahead of KYCPort's clock.
     pub(crate) async fn instance_at(&self, key: Key, ahead_millis: i64) -> Instance {
         let clock = if ahead_millis == 0 {
             self.kyc.clock().clone()
@@ -180,8 +180,8 @@ impl AssuranceTest {
         session_cookie(&key.unwrap())
     }
 
-    /// Signs Ada in at an instance and performs a step-up to t2. Returns the
-    /// status of the final page.
+    /// Signs Ada in at an instance and performs a step-up to t2. Returns the HTTP status of the
+    /// final page.
     pub(crate) async fn stepped_up(&self, instance: &Instance) -> u16 {
         let browser = self.kyc.browser();
         let login = instance.app.url("/auth/login");
@@ -288,7 +288,7 @@ impl Instance {
         self.assert_admits_at("/guarded", cookie).await;
     }
 
-    /// Asserts that a guard that calls KYCPort on each request accepts the request of the person.
+    /// Asserts that a guard with `fresh()` accepts the request of the person.
     pub(crate) async fn assert_admits_fresh(&self, cookie: &str) {
         self.assert_admits_at("/fresh", cookie).await;
     }
@@ -313,12 +313,12 @@ impl Instance {
     }
 }
 
-/// Status and problem code for a script if the person is rejected.
+/// Status and problem code that a script gets if the person is rejected.
 pub(crate) fn rejected() -> (u16, String) {
     (401, "rejected".to_owned())
 }
 
-/// Status and problem code for a script if the status is unknown.
+/// Status and problem code that a script gets if the status of the person is unknown.
 pub(crate) fn unknown_status() -> (u16, String) {
     (503, "unknown".to_owned())
 }

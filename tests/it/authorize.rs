@@ -1,4 +1,4 @@
-//! Authorization requests: their parameters, and the state that a login stores.
+//! Parameters of authorization requests, and the state that a login stores.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -237,7 +237,7 @@ async fn a_flood_of_logins_writes_nothing_and_ends_no_session() {
     } = setup_on(MockIssuer::start().await, 60, |config| config).await;
     let browser = kyc.browser();
     browser.sign_in(app.url("/auth/login"), &ada).await.unwrap();
-    // The session was last used 25 minutes ago. It ends after 30 idle minutes.
+    // The session was last used 25 minutes ago. The session ends after 30 minutes without use.
     kyc.clock().advance(25 * MINUTE);
     browser.get(app.url("/vault")).await.unwrap().assert_ok();
     kyc.clock().advance(25 * MINUTE);
@@ -341,7 +341,7 @@ async fn another_site_can_only_start_a_login() {
     let me = browser.fetch(app.url("/auth/me")).await.unwrap();
     me.assert_status(401);
 
-    // The forged login does not change who is signed in.
+    // The forged login does not change the session of the browser.
     browser.sign_in(app.url("/auth/login"), &ada).await.unwrap();
     let session = browser.cookie(app.url("/"), SESSION_COOKIE);
     browser

@@ -1,5 +1,5 @@
-//! Every malformed token of the mock, served to the running app. Each is
-//! rejected, and the client reports the violated rule.
+//! The mock sends each of its malformed tokens to the running app. The app rejects each malformed
+//! token, and the client reports the violated rule.
 
 use std::time::Duration;
 
@@ -36,8 +36,8 @@ fn claim(name: &'static str, problem: ClaimError) -> Verdict {
     Rejected(TokenValidationError::Claim { name, problem })
 }
 
-/// Expected result for ID token and access token alike (cases 56 to 80). `None`
-/// where the two differ.
+/// Expected result for an ID token and for an access token (threat cases 56 to 80). `None` if the
+/// results differ.
 #[expect(
     clippy::match_same_arms,
     reason = "a table in the order of the case numbers"
@@ -186,9 +186,9 @@ fn access_token(tamper: Tamper) -> Verdict {
         T::ForeignClientId => claim("client_id", Mismatch),
         // case 85
         T::ScopeArray => claim("scope", Mistyped),
-        // An access token is valid until it expires, regardless of its age.
+        // An access token is valid until its `exp`, regardless of its `iat`.
         T::AncientIat => Fine,
-        // Claims of an ID token have no meaning here.
+        // The app ignores these claims of an ID token in an access token.
         T::WrongNonce
         | T::MissingNonce
         | T::NumberNonce
@@ -208,7 +208,8 @@ fn access_token(tamper: Tamper) -> Verdict {
     }
 }
 
-/// Resets the limit on refetches of the JWKS. No token is validated while the limit is reached.
+/// Resets the limit on refetches of the JWKS. The app validates no token after the limit is
+/// reached.
 fn restore_key_budget(kyc: &MockIssuer, tamper: Tamper) {
     if matches!(
         tamper,
@@ -218,9 +219,8 @@ fn restore_key_budget(kyc: &MockIssuer, tamper: Tamper) {
     }
 }
 
-/// Result of a tampered `sub`. The subjects of the two tokens then differ,
-/// which is checked last: a token that violates another rule is rejected for
-/// that rule.
+/// Returns the verdict on a token. A tampered `sub` makes the subjects of the two tokens differ.
+/// The client compares the subjects last, so it reports any other violated rule first.
 fn typed(outcome: Result<(), LoginError>, kind: TokenKind) -> Verdict {
     match (outcome, kind) {
         (Ok(()), _) => Fine,
@@ -243,7 +243,7 @@ async fn a_malformed_token_is_rejected_with_the_violated_rule() {
     let app = relying_party(&kyc);
     for &tamper in Tamper::ALL {
         restore_key_budget(&kyc, tamper);
-        // A fault without effect would prove nothing, so `optional` is not set.
+        // The test fails if this fault has no effect, because `optional` is not set.
         let fault = kyc.tokens().id_token(tamper).once();
         let outcome = sign_in(&kyc, &app, &ada).await.map(|_| ());
         drop(fault);
@@ -273,7 +273,7 @@ async fn a_malformed_token_is_rejected_with_the_violated_rule() {
 
 #[tokio::test]
 async fn a_malformed_token_signs_nobody_in() {
-    // cases 56 to 79, 84, 85, in the running app
+    // Covers threat cases 56 to 79, 84, 85 in the running app.
     let (kyc, app, ada) = setup().await;
     for &tamper in Tamper::ALL {
         for kind in [TokenKind::IdToken, TokenKind::AccessToken] {
@@ -378,13 +378,13 @@ async fn unusual_but_valid_tokens_are_accepted() {
             false,
         ),
         (Tamper::UnknownTier, Some("verified"), Some("t9"), false),
-        // Without a status nothing is recorded, and the tier has no meaning.
+        // The app ignores the tier and stores no assurance if the token has no status.
         (Tamper::NullStatus, None, None, false),
         (Tamper::MissingKyc, None, None, false),
         (Tamper::UnknownClaim, Some("verified"), Some("t2"), true),
     ] {
-        // A separate person for each case: a positive ID token does not replace
-        // a negative result.
+        // Each row uses a separate person, because a positive ID token does not replace a negative
+        // result.
         let slug = format!("{tamper:?}").to_lowercase();
         let ada = kyc.person(&slug).tier(KycTier::T2).create();
         let _fault = kyc.tokens().id_token(tamper).once();

@@ -1,4 +1,4 @@
-//! Access tokens at the tenant's own API, and tokens in the wrong place.
+//! Access tokens that clients send to the tenant's own API, and tokens in the wrong header.
 
 use std::time::Duration;
 
@@ -102,7 +102,7 @@ async fn an_exhausted_key_budget_gets_503() {
     }
 }
 
-/// The status of the response to this token.
+/// Returns the status of the API's response to this token.
 async fn api(setup: &TestApp, token: &str) -> u16 {
     let header = format!("Bearer {token}");
     let page = ask(setup, "/api/me", &[("authorization", &header)]).await;
@@ -128,7 +128,7 @@ async fn a_token_from_before_all_sessions_were_revoked_is_rejected() {
     setup.kyc.clock().freeze();
     let early = access_token(&setup);
     assert_eq!(api(&setup, &early).await, 200);
-    // Ending one session does not end the other sessions.
+    // Revoking one session does not revoke the person's other sessions.
     for (everywhere, expected) in [("", 200), ("?everywhere=1", 401)] {
         let browser = signed_in(&setup).await;
         let logout = setup.app.url(&format!("/auth/logout{everywhere}"));
@@ -136,7 +136,7 @@ async fn a_token_from_before_all_sessions_were_revoked_is_rejected() {
         page.unwrap().assert_status(204);
         assert_eq!(api(&setup, &early).await, expected, "{everywhere}");
     }
-    // The clocks may be a minute apart.
+    // The clocks of KYCPort and of the app may differ by a minute.
     setup.kyc.clock().advance(Duration::from_secs(60));
     assert_eq!(api(&setup, &access_token(&setup)).await, 401);
     setup.kyc.clock().advance(Duration::from_secs(1));

@@ -16,7 +16,7 @@ async fn after_a_login_the_browser_holds_only_the_session_cookie() {
     // KYCPort's page.
     choose(page, "Grace Hopper").await;
 
-    // Back in the app.
+    // The browser has returned to the app.
     wait_for(page, "#sign-out").await;
     assert_eq!(page.current_url().await.unwrap().as_str(), setup.home);
     assert_eq!(text(page, "h1").await, "Welcome, Grace Hopper");
@@ -25,7 +25,7 @@ async fn after_a_login_the_browser_holds_only_the_session_cookie() {
     assert_storage_is_empty(page).await;
     assert_cookie_is_strict(page).await;
 
-    // A second tab, while the login in the first tab is pending.
+    // The person opens a second tab while the login in the first tab is pending.
     page.goto(&format!("{}auth/login", setup.home))
         .await
         .unwrap();
@@ -45,8 +45,7 @@ async fn after_a_login_the_browser_holds_only_the_session_cookie() {
     wait_for(page, "#sign-out").await;
     assert_eq!(text(page, "h1").await, "Welcome, Ada Lovelace");
 
-    // A sign-out in one tab applies to both, and the back button does not undo
-    // the sign-out.
+    // A sign-out in one tab signs both tabs out, and the back button does not undo the sign-out.
     click(page, "#sign-out").await;
     wait_for(page, "#sign-in").await;
     assert!(
@@ -95,7 +94,7 @@ async fn a_page_without_referrer_can_sign_out() {
     click(page, "#sign-in").await;
     choose(page, "Ada Lovelace").await;
     wait_for(page, "#sign-out").await;
-    // The browser sends `Origin: null` with the forms of such a page.
+    // The browser sends `Origin: null` with the forms of a page that has the policy `no-referrer`.
     let policy = "const meta = document.createElement('meta'); meta.name = 'referrer'; \
                   meta.content = 'no-referrer'; document.head.append(meta);";
     page.execute(policy, Vec::new()).await.unwrap();
@@ -156,13 +155,13 @@ async fn a_rejection_at_kycport_locks_the_page_that_is_open() {
     choose(page, "Ada Lovelace").await;
     wait_for(page, "#vault[data-is=open]").await;
     let vault = page.window().await.unwrap();
-    // Records that this document changed without a reload.
+    // The script records that the document changed without a reload.
     let watch = "new MutationObserver(() => { window.saw = true; }) \
                  .observe(document.getElementById('vault'), { attributes: true });";
     page.execute(watch, Vec::new()).await.unwrap();
 
-    // The second tab rejects the person. Only the webhook informs the first
-    // tab.
+    // The console in the second tab rejects the person. The app's page in the first tab learns of
+    // the rejection only from the webhook.
     click(page, "#reject").await;
     page.switch_to_window(vault).await.unwrap();
     wait_for(page, "#vault[data-is=locked]").await;
@@ -171,7 +170,7 @@ async fn a_rejection_at_kycport_locks_the_page_that_is_open() {
     assert_eq!(saw, true);
     assert_eq!(text(page, "#locked h1").await, "The vault is locked");
     assert_eq!(path_of(page).await, "/vault");
-    // To open the vault again, the person must be verified again at KYCPort.
+    // The person must be verified again at KYCPort to open the vault again.
     page.refresh().await.unwrap();
     wait_for(page, "button[value=allow]").await;
     setup.close().await;
@@ -249,7 +248,7 @@ async fn the_buttons_of_the_mocks_console_work() {
     assert_eq!(ada.status(), kycport::KycStatus::Rejected);
     assert_eq!(text(page, "h1").await, "Mock KYCPort");
 
-    // The form with fields.
+    // The form with fields creates a person.
     let slug = page.find(Locator::Css("input[name=slug]")).await.unwrap();
     slug.send_keys("grace").await.unwrap();
     click(page, "form.new button").await;
@@ -266,7 +265,7 @@ async fn a_person_lists_and_revokes_their_sessions() {
     };
     let page = &setup.page;
     for devices in 1..=2 {
-        // Simulates another device: the first session cookie is removed.
+        // The test removes the first session cookie to simulate another device.
         page.delete_all_cookies().await.unwrap();
         page.goto(&setup.home).await.unwrap();
         click(page, "#sign-in").await;
@@ -275,7 +274,7 @@ async fn a_person_lists_and_revokes_their_sessions() {
         assert_eq!(count(page, "li").await, devices);
     }
     click(page, ".end").await;
-    // The response is the same page with one row less.
+    // The response is the list of sessions with one row less.
     wait_for(page, "li:only-child").await;
     assert_eq!(count(page, ".end").await, 0);
     click(page, "#everywhere").await;
@@ -312,7 +311,7 @@ async fn assert_cookie_is_strict(page: &Client) {
     for cookie in &cookies {
         assert_eq!(cookie.http_only(), Some(true), "{}", cookie.name());
     }
-    // The completed login deleted its cookie.
+    // The callback deleted the login cookie.
     let of_the_app = cookies
         .iter()
         .filter(|it| it.name().starts_with("__Host-kycport"));

@@ -24,7 +24,7 @@ async fn a_person_is_verified_on_the_tenants_own_page_and_stays_signed_in() {
     assert_eq!(status_of(page, "/vault").await, 401);
     let before = session(page).await;
 
-    // The first attempt is rejected, and the session reflects the rejection.
+    // KYCPort rejects the first attempt, and the session has the status `rejected`.
     send(page, &files.document(&Outcome::Rejected), &files.selfie()).await;
     wait_for(page, "#said[data-is=rejected]").await;
     assert_eq!(
@@ -35,7 +35,7 @@ async fn a_person_is_verified_on_the_tenants_own_page_and_stays_signed_in() {
     assert_eq!(assurance(page).await["kyc_status"], "rejected");
     assert_eq!(status_of(page, "/vault").await, 401);
 
-    // The second attempt is approved. The vault opens without a new login.
+    // KYCPort approves the second attempt. The vault opens without a new login.
     send(page, &files.document(&Outcome::Approved), &files.selfie()).await;
     wait_for(page, "#vault[data-is=open]").await;
     wait_for(page, "#said[data-is=approved]").await;
@@ -115,7 +115,7 @@ async fn a_rejected_file_is_explained_and_the_next_attempt_succeeds() {
         assert_eq!(assurance(page).await["kyc_status"], "unverified");
     }
 
-    // A person who has signed out in another tab is asked to sign in again.
+    // The page asks a person who has signed out in another tab to sign in again.
     let sign_out = "return fetch('/auth/logout', { method: 'POST' }).then((it) => it.status)";
     page.execute(sign_out, vec![]).await.unwrap();
     send(page, &files.document(&Outcome::Approved), &files.selfie()).await;
@@ -143,7 +143,7 @@ async fn the_sample_pictures_lead_to_their_outcomes() {
     ] {
         wait_for(page, &format!("[data-sample={sample}]:enabled")).await;
         click(page, &format!("[data-sample={sample}]")).await;
-        // Choosing a selfie last replaces the one chosen before.
+        // The page moves the focus to the button after it has replaced the previous pictures.
         wait_for(page, "#send:focus").await;
         click(page, "#send").await;
         wait_for(page, comes).await;
@@ -189,7 +189,7 @@ async fn session(page: &Client) -> String {
     cookie.value().to_owned()
 }
 
-/// Files on this machine. They are deleted on drop.
+/// Files on this machine. Dropping this value deletes the files.
 struct Files {
     folder: PathBuf,
 }
@@ -221,7 +221,7 @@ impl Files {
 
 impl Drop for Files {
     fn drop(&mut self) {
-        // A leftover in the directory for temporary files does no harm.
+        // A failure is ignored, because a file may remain in the directory for temporary files.
         let _ = std::fs::remove_dir_all(&self.folder);
     }
 }

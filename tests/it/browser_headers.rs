@@ -51,13 +51,13 @@ async fn a_non_ascii_cookie_of_another_app_ends_no_session() {
         ] {
             let head = head_of(&setup, "GET /auth/me", &[("cookie", &cookies)]).await;
             assert_eq!(status(&head), 200, "{head}");
-            // A state-changing request is still protected, and it signs out.
+            // The app still protects a request that changes state.
             let post = "POST /auth/logout";
             let head = head_of(&setup, post, &[("cookie", &cookies)]).await;
             assert_eq!(status(&head), 403, "{head}");
         }
     }
-    // A page request is recognised, and the login returns to the page.
+    // The app recognises a request for a page, and the login returns to the page.
     let headers = [
         ("accept", &b"text/html, x/\xff"[..]),
         ("cookie", b"name=Zo\xeb"),
@@ -65,8 +65,8 @@ async fn a_non_ascii_cookie_of_another_app_ends_no_session() {
     let head = head_of(&setup, "GET /vault", &headers).await;
     let login = Some("/auth/login?return_to=%2fvault");
     assert_eq!(value(&head, "location"), login, "{head}");
-    // A path that is not ASCII is also kept. Browsers encode such a path; other programs may
-    // not.
+    // The login also returns to a path that is not ASCII. Browsers encode such a path, but other
+    // programs may not.
     let headers = [("accept", &b"text/html"[..])];
     let head = head_of(&setup, "GET /vault?Zo\u{eb}", &headers).await;
     let login = Some("/auth/login?return_to=%2fvault%3fzo%25c3%25ab");
@@ -81,7 +81,7 @@ async fn a_non_ascii_cookie_of_another_app_ends_no_session() {
     let head = head_of(&setup, "POST /withdraw", &headers).await;
     let login = Some("/auth/login?return_to=%2fvault%3fzo%25c3%25ab");
     assert_eq!(value(&head, "location"), login, "{head}");
-    // A prefetch starts no login.
+    // A prefetch request starts no login.
     let purpose = [("sec-purpose", &b"prefetch;\xff"[..])];
     let head = head_of(&setup, "GET /auth/login", &purpose).await;
     assert_eq!(status(&head), 403, "{head}");

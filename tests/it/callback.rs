@@ -1,4 +1,4 @@
-//! Authorization responses at the callback.
+//! Tests of the authorization responses that the callback receives.
 
 use std::time::Duration;
 
@@ -164,7 +164,7 @@ async fn another_browser_can_neither_complete_nor_consume_a_login() {
         assert_eq!(page.header("set-cookie"), None);
         assert_leaves_nothing_behind(&page);
     }
-    // A signed-in person keeps their session.
+    // The callback of another browser's login does not change the session of a signed-in person.
     let page = signed_in.open(&callback).await.unwrap();
     page.assert_status(303);
     assert_eq!(page.header("location"), Some("/"));
@@ -188,12 +188,13 @@ async fn a_repeated_callback_redirects_without_a_second_exchange() {
     browser.get(&callback).await.unwrap().assert_ok();
     let session = browser.cookie(setup.app.url("/"), SESSION_COOKIE);
 
-    // Immediately, and after the maximum lifetime of a login.
+    // The browser repeats the callback immediately, and after the maximum lifetime of a login.
     for wait in [0, 11 * 60] {
         setup.kyc.clock().advance(Duration::from_secs(wait));
         let again = browser.open(&callback).await.unwrap();
         again.assert_status(303);
-        // The login cookie held the page to return to. The cookie is deleted.
+        // The redirect leads to the home page, because the login cookie with the requested page is
+        // deleted.
         assert_eq!(again.header("location"), Some("/"));
         assert_eq!(again.header("set-cookie"), None);
     }
@@ -223,8 +224,8 @@ async fn a_replayed_callback_without_a_session_gets_an_error_page() {
     for (who, code) in [(&browser, "unknown_login"), (&thief, "unknown_login")] {
         assert_eq!(code_of(who, &callback).await, (400, code.to_owned()));
     }
-    // The login cookie is sent as if its deletion had not arrived. The browser
-    // is redirected, and the person is not signed in.
+    // This browser still sends the deleted login cookie. The app redirects the browser and creates
+    // no session.
     let page = before.open(&callback).await.unwrap();
     assert_eq!(page.assert_status(303).header("location"), Some("/vault"));
     assert_eq!(page.header("set-cookie"), None);
@@ -259,8 +260,7 @@ async fn one_of_many_simultaneous_callbacks_exchanges_the_code() {
 async fn a_reload_exchanges_a_code_that_was_never_sent() {
     // case 36
     let setup = setup().await;
-    // Closes all connections, so that the client cannot send the code on a
-    // connection that is already closed.
+    // The mock closes all connections, so the client must open a new connection to send the code.
     let close = setup.kyc.on(Endpoint::Discovery);
     let close = close.add_header("connection", "close");
     close.always().keep();
@@ -320,7 +320,7 @@ async fn a_code_is_never_sent_twice() {
     }
 }
 
-/// Any client can start logins and send invented codes.
+/// Any visitor can start logins and send invented codes.
 #[tokio::test]
 async fn a_rejected_code_is_remembered_for_a_minute() {
     let setup = setup().await;
@@ -519,7 +519,7 @@ async fn the_error_page_contains_no_text_of_the_error() {
             assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
             assert_leaves_nothing_behind(&page);
 
-            // The error response has completed the login.
+            // The error response has completed the login, so a second response gets 400.
             let again = browser.open(&genuine).await.unwrap();
             again.assert_status(400);
         }
@@ -636,7 +636,7 @@ async fn during_a_store_outage_the_code_is_not_consumed() {
     let setup = setup().await;
     let breaks: [Break; 2] = [
         |setup| setup.store.fail_on(Op::Acquire, LOGIN),
-        // The lease was acquired, and the response of the store is lost.
+        // The store grants the lease, but its response is lost.
         |setup| setup.store.lose_answer(Op::Acquire, LOGIN),
     ];
     for fault in breaks {
@@ -677,8 +677,8 @@ async fn a_login_that_cannot_be_settled_is_not_reused() {
     let before = browser.clone();
     setup.store.fail_on(Op::Settle, LOGIN);
     browser.open(&callback).await.unwrap().assert_status(303);
-    // The lease stays acquired. The second request waits for it until the
-    // limit, and then the login counts as used.
+    // The store does not release the lease. The second request waits for the lease up to the limit.
+    // The app then treats the login as used.
     assert_eq!(
         code_of(&before, &callback).await,
         (400, "finished_login".to_owned())

@@ -1,4 +1,5 @@
-//! Uploads of a browser through the app to the mock, and the effect of a decision on a session.
+//! Tests of uploads that a browser sends through the app to the mock, and of the effect of a
+//! decision on a session.
 
 use std::{io, time::Duration};
 
@@ -214,7 +215,7 @@ async fn the_client_determines_names_and_media_types_itself() {
             "outcome",
             "applicant_risk_level",
             "csrf",
-            // The values are stored for logs and for people who read them on a terminal.
+            // The relay escapes and shortens a name, because logs and terminals show the name.
             "\\u{202e}".to_owned() + &"x".repeat(63),
         ])
     );
@@ -372,7 +373,7 @@ async fn an_upload_that_conflicts_with_the_state_of_the_case_gets_409() {
         status_and_code(&setup.decide().await),
         conflict("documents_missing")
     );
-    // The same upload twice in parallel counts as one upload.
+    // KYCPort counts two parallel copies of an upload as one upload.
     let (first, second) = tokio::join!(setup.send(good()), setup.send(good()));
     assert_eq!((first.0, second.0), (200, 200));
     assert_eq!(setup.kyc.cases().all().len(), 1);
@@ -491,7 +492,8 @@ async fn a_client_that_reads_only_after_sending_gets_the_error() {
     assert!(answer.contains("unsupported_media_type"), "{answer}");
 }
 
-/// Begins an upload as this person without sending any form data. Returns when the app reads.
+/// Begins an upload as this person without sending any form data. Returns when the app starts to
+/// read the body.
 async fn begin_slow_upload(app: &RunningApp, cookie: &str, path: &str) -> tokio::net::TcpStream {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let address = app.url("").replace("http://", "");
@@ -525,7 +527,7 @@ async fn slow_uploads_keep_nobody_else_from_uploading() {
             slow.push(begin_slow_upload(&setup.app, &cookie, &path).await);
         }
     }
-    // Ada also has one slow upload. The first bytes of a file in it have arrived.
+    // Ada also has one slow upload. The app has received the first bytes of a file of this upload.
     let mut own = begin_slow_upload(&setup.app, &setup.cookie(), &setup.upload_path()).await;
     let part =
         b"--b\r\ncontent-disposition: form-data; name=\"document\"; filename=\"a.png\"\r\n\r\n";
@@ -637,7 +639,8 @@ async fn only_a_negative_decision_applies_without_the_status_endpoint() {
         setup.party.cases().decide(&setup.case.id).await.unwrap();
         let assurance = setup.get("/assurance").await.json();
         assert_eq!(assurance["kyc_status"], status, "{outcome}");
-        // A guard requests the status of a person who is not verified, and the request fails.
+        // The guard requests the status if the stored result is not positive, and this request
+        // fails.
         assert_eq!(setup.get("/guarded").await.status(), guarded, "{outcome}");
     }
 }

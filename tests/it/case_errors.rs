@@ -19,7 +19,7 @@ const MUTATIONS: [Endpoint; 3] = [
     Endpoint::DecideCase,
 ];
 
-/// Creates a case of Ada's that is ready for a decision. The request log is empty.
+/// Creates a case of Ada that is ready for a decision, and clears the request log.
 async fn setup() -> (MockIssuer, Person, String) {
     let kyc = MockIssuer::start().await;
     let ada = kyc.person("ada").create();

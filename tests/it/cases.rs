@@ -1,4 +1,4 @@
-//! The case client without axum and without a session.
+//! Tests of the case client without axum and without a session.
 
 use std::{
     io,
@@ -121,7 +121,7 @@ async fn three_calls_verify_a_person() {
     );
     assert_eq!(kept.texts["applicant_given_name"], "Åda \"the first\"");
     assert_eq!(kept.texts["liveness_mode"], "active");
-    // The content length was known before sending, and exactly that many bytes were sent.
+    // The client sent the header `content-length` and exactly this number of bytes.
     let request = kyc.requests(Endpoint::UploadCase);
     assert!(request.last().unwrap().header("content-length").is_some());
     let decision = cases.decide(&case.id).await.unwrap();
@@ -162,7 +162,7 @@ async fn files_and_factories_are_streamed() {
         kept.files["document"].file_name.as_deref(),
         Some("document.png")
     );
-    // The length of one part is unknown, so the length of the whole body is unknown.
+    // The client cannot know the length of the body, because the length of one part is unknown.
     let request = kyc.requests(Endpoint::UploadCase);
     assert_eq!(request.last().unwrap().header("content-length"), None);
     std::fs::remove_file(&path).unwrap();
@@ -335,7 +335,7 @@ async fn a_failed_connection_is_retried_and_reported_as_not_applied() {
     let (kyc, party, ada) = mock().await;
     let case = party.cases().open(ada.id(), &KycTier::T2).await.unwrap();
     kyc.stop().unwrap();
-    // A new client holds no old connection that could break during the request.
+    // A new client has no old connection that could break during the request.
     let party = client(&kyc);
     let opened = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&opened);
@@ -351,7 +351,8 @@ async fn a_failed_connection_is_retried_and_reported_as_not_applied() {
     let upload = Upload::new(file, CaptureFile::bytes(samples::selfie("ada")));
     let error = party.cases().upload(&case.id, upload).await.unwrap_err();
     assert_eq!(error, CaseError::Transport(TransportError::Connect));
-    // The file is opened once for each attempt. Repeating a failed connection is safe.
+    // The client opens the file once for each attempt. A retry is safe, because no connection was
+    // established.
     assert_eq!(opened.load(Ordering::SeqCst), 3);
     let error = party
         .cases()
@@ -438,7 +439,7 @@ async fn a_conflict_with_the_state_of_a_case_is_reported() {
     let case = cases.open(ada.id(), &KycTier::T2).await.unwrap();
     let error = cases.decide(&case.id).await.unwrap_err();
     assert_eq!(code(&error), (409, "documents_missing"));
-    // A repeated upload of the same files counts once.
+    // KYCPort counts a repeated upload of the same files once.
     cases.upload(&case.id, upload_of("ada")).await.unwrap();
     cases.upload(&case.id, upload_of("ada")).await.unwrap();
     cases.decide(&case.id).await.unwrap();
@@ -534,7 +535,7 @@ async fn a_response_about_another_case_is_rejected() {
         party.cases().get(&case.id).await.unwrap_err(),
         CaseError::CaseMismatch
     );
-    // The decision is not accepted.
+    // The client does not request the decision.
     assert_eq!(
         party.cases().decide(&case.id).await.unwrap_err(),
         CaseError::CaseMismatch
@@ -664,7 +665,8 @@ async fn poll_now_wakes_a_waiting_caller() {
     let gate = kyc.on(Endpoint::ReadCase).hold();
     let waiting = party.cases().wait_until_decided(&case.id, hour);
     let (waited, ()) = tokio::join!(waiting, async {
-        // The first read finds no decision. A `poll_now` during this read is not lost.
+        // The first read finds no decision. A call of `poll_now` during this read causes another
+        // read.
         gate.wait_for(1).await;
         party.cases().poll_now("another");
         party.cases().poll_now(&case.id);

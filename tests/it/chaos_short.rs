@@ -1,4 +1,4 @@
-//! A short run of `benches/chaos`.
+//! Tests that run the scenario of `benches/chaos` for a short time.
 
 use std::time::Duration;
 

@@ -25,7 +25,7 @@ async fn signed_in(setup: &TestApp) -> (Browser, String) {
     (browser, format!("{COOKIE}={key}"))
 }
 
-/// Sends a request with only these headers. Returns the status and the whole response.
+/// Sends a request with only these headers, and returns the status and the whole response.
 async fn send(setup: &TestApp, line: &str, headers: &[(&str, &str)]) -> (u16, String) {
     let mut request = format!("{line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n");
     for (name, value) in headers {
@@ -87,7 +87,8 @@ async fn only_same_origin_requests_change_state() {
         (vec![("x-kycport-csrf", "1")], true),
         (vec![("origin", &own)], true),
         (vec![("sec-fetch-site", "same-origin")], true),
-        // A form of a page with `Referrer-Policy: no-referrer`.
+        // The browser sends `Origin: null` with a form of a page with `Referrer-Policy:
+        // no-referrer`.
         (
             vec![("sec-fetch-site", "same-origin"), ("origin", "null")],
             true,
@@ -130,7 +131,7 @@ async fn every_unsafe_method_is_protected_on_every_route() {
         let (status, _) = send(&setup, line, &bad).await;
         assert_eq!(status, 403, "{line}");
     }
-    // Safe methods need no same-origin request.
+    // The app accepts safe methods from other origins.
     for line in ["GET /vault", "HEAD /vault"] {
         let (status, _) = send(&setup, line, &bad).await;
         assert_eq!(status, 200, "{line}");
@@ -180,7 +181,7 @@ async fn forms_and_scripts_of_another_site_are_rejected() {
         browser.request(Method::POST, &url).from_opaque().form(&[]),
         browser.request(Method::POST, &url).from(&evil).fetch(),
     ] {
-        // Simulates a browser without SameSite: the cookie is sent.
+        // The test sends the cookie like a browser without SameSite.
         let page = forced.header("cookie", &cookie).stay().send().await;
         page.unwrap().assert_status(403);
     }

@@ -1,4 +1,4 @@
-//! The OpenID client without axum, for details that a page would hide.
+//! Helpers that call the OpenID client without axum, so that a test can see each error.
 
 use std::time::Duration;
 

@@ -29,7 +29,7 @@ use crate::{
     support::{serve, setup, setup_with},
 };
 
-/// A duration longer than any back-off.
+/// Duration that is longer than any back-off.
 const PAST_ANY_BACK_OFF: Duration = Duration::from_secs(31);
 
 async fn begin(app: &RelyingParty) -> Result<(), ProviderError> {
@@ -40,7 +40,8 @@ fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
-/// Makes another round trip. When it completes, every earlier request has been seen.
+/// Sends requests to another endpoint. When this function returns, the mock has logged every
+/// earlier request.
 async fn settle(kyc: &MockIssuer) {
     let url = kyc.url(Endpoint::Userinfo);
     for _ in 0..3 {
@@ -140,7 +141,7 @@ async fn an_endpoint_on_another_host_is_never_called() {
                 Err(MetadataError::Endpoint(endpoint).into()),
                 "{endpoint} {address:?}"
             );
-            // The keys are not fetched from there either.
+            // The client does not fetch keys from this host either.
             assert!(app.oidc().verify_access_token("a.b.c").await.is_err());
         }
     }
@@ -194,7 +195,7 @@ async fn a_configured_further_host_is_called() {
     });
 
     begin(&app).await.unwrap();
-    // The other host's keys are not keys of this issuer.
+    // Keys of the other host are not keys of this issuer.
     assert!(app.oidc().verify_access_token(&token).await.is_err());
 
     assert!(foreign.requests(Endpoint::Jwks).count() > 0);
@@ -528,7 +529,7 @@ async fn requests_to_an_unavailable_issuer_back_off() {
     }
     drop(fault);
     begin(&app).await.unwrap();
-    // A success resets the back-off.
+    // A successful fetch resets the back-off.
     kyc.clock().advance(seconds(2 * 3600));
     let fault = kyc.on(Endpoint::Discovery).fail(503).always();
     assert!(begin(&app).await.is_err());
@@ -640,7 +641,7 @@ async fn cache_control_is_limited_to_between_a_minute_and_an_hour() {
         }
         settle(&kyc).await;
         kyc.requests(Endpoint::Discovery).assert_count(1);
-        // After its lifetime, the document is fetched again before use.
+        // The client fetches the document again when its lifetime has ended.
         kyc.clock().advance(seconds(fresh - fresh / 2));
         let _fault = kyc.on(Endpoint::Discovery).fail(500).always();
         begin(&app).await.unwrap();
@@ -680,7 +681,7 @@ async fn a_document_is_refreshed_in_the_background_in_its_last_minute() {
     kyc.clock().advance(seconds(1));
     let gate = kyc.on(Endpoint::Discovery).hold();
 
-    // The gate is closed, and no login waits for it.
+    // The mock delays the refresh, and no login waits for the refresh.
     for _ in 0..100 {
         begin(&app).await.unwrap();
     }
@@ -688,7 +689,8 @@ async fn a_document_is_refreshed_in_the_background_in_its_last_minute() {
     gate.wait_for(1).await;
     assert_eq!(gate.hits(), 1);
     gate.release();
-    // The old document has expired. Only the new document can answer without a further request.
+    // The old document has expired. The login uses the new document, because the client sends no
+    // further request.
     kyc.clock().advance(seconds(61));
     begin(&app).await.unwrap();
     kyc.requests(Endpoint::Discovery).assert_count(2);
@@ -812,7 +814,7 @@ fn a_runtime_that_has_ended_fails_only_its_own_caller() {
     runtime.block_on(begin(&app)).unwrap();
 }
 
-/// Clock that panics while `armed` is set.
+/// Test clock that panics while `armed` is set.
 struct PanickingClock {
     clock: TestClock,
     armed: Arc<AtomicBool>,

@@ -1,4 +1,4 @@
-//! Checks of the doctor. Each test breaks one thing.
+//! Checks of the doctor. Each test breaks one part of the setup.
 
 use std::{
     sync::{Arc, Mutex},
@@ -49,7 +49,7 @@ async fn a_working_setup_is_reported_as_healthy() {
     assert_eq!(
         statuses,
         [
-            // The app runs on localhost.
+            // The doctor warns because the app runs on localhost.
             ("redirect URI", Status::Warn),
             ("client", Status::NotChecked),
             ("cookies", Status::Warn),
@@ -59,28 +59,28 @@ async fn a_working_setup_is_reported_as_healthy() {
             ("clock", Status::Ok),
             ("tenant key", Status::Ok),
             ("webhook secret", Status::Ok),
-            // The store is in memory.
+            // The doctor warns because the store is in memory.
             ("store", Status::Warn),
         ],
         "{report}"
     );
     assert!(report.is_healthy());
     assert_eq!(report.worst(), Status::Warn);
-    // The doctor sent each request once and sent none about a person.
+    // The doctor sent each request once and sent no request about a person.
     kyc.requests(Endpoint::Discovery).assert_count(1);
     kyc.requests(Endpoint::Jwks).assert_count(1);
     kyc.requests(Endpoint::Status).assert_count(1);
     kyc.requests(Endpoint::Token).assert_count(0);
 }
 
-/// Returns the date of a response that differs from the app's clock by `seconds`.
+/// Returns the value of a `Date` header that differs from the app's clock by `seconds`.
 fn date(kyc: &MockIssuer, seconds: i64) -> String {
     let unix = kyc.clock().now().as_unix() + seconds;
     let time = SystemTime::UNIX_EPOCH + Duration::from_secs(unix.unsigned_abs());
     httpdate::fmt_http_date(time)
 }
 
-/// Broken part, the fault, and the expected check results.
+/// Label of the broken part, the fault, and the expected check results.
 type Broken = (
     &'static str,
     fn(&MockIssuer) -> Rule,
@@ -218,7 +218,7 @@ async fn an_unreachable_kycport_is_distinguished_from_a_wrong_key() {
         let found = &report.check(name).unwrap().found;
         assert!(found.contains("connection failed"), "{found}");
     }
-    // Checks that need no connection still run.
+    // The doctor still runs checks that need no connection.
     assert_eq!(status(&report, "store"), Status::Warn);
 }
 
@@ -287,7 +287,7 @@ async fn secrets_are_checked_after_a_reload() {
         .client_secret(kyc.client().secret().unwrap())
         .webhook_secret(new.expose());
     assert_found("with a secret", "configured: current, previous").await;
-    // The expired secret is no longer listed.
+    // The report no longer lists the expired secret.
     let verifier = kycport.webhook_verifier().build().unwrap();
     let headers = HeaderMap::from_iter([sign_test_delivery(&new, b"{}")]);
     let body = Bytes::from_static(b"{}");
@@ -376,7 +376,7 @@ async fn a_failing_store_is_reported_with_a_remedy() {
     }
     remedies.dedup();
     assert_eq!(remedies.len(), 8, "{remedies:?}");
-    // Every report reads the current state.
+    // The doctor reads the current state for each report.
     store.heal();
     let report = kycport.doctor().await;
     assert_eq!(status(&report, "store"), Status::Warn, "{report}");

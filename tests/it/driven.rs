@@ -1,7 +1,7 @@
 //! Headless Chromium, driven by WebDriver.
 //!
-//! The tests are skipped with a message if `chromium` and `chromedriver` are not installed.
-//! With `KYCPORT_REQUIRE_BROWSER=1` they fail instead.
+//! The tests are skipped with a message if `chromium` and `chromedriver` are not installed. With
+//! `KYCPORT_REQUIRE_BROWSER=1`, the tests fail instead.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -51,7 +51,7 @@ pub(crate) async fn wait_for(page: &Client, css: &str) {
     }
 }
 
-/// Browser and its WebDriver. Both processes are killed on drop.
+/// Browser and its WebDriver. Dropping this value kills both processes.
 pub(crate) struct Driven {
     pub(crate) page: Client,
     _driver: Process,
@@ -153,13 +153,13 @@ fn example(name: &str) -> Option<PathBuf> {
 
 struct Process {
     child: Child,
-    /// Kept open: a process that writes to a closed pipe exits.
+    /// The pipe stays open, because a process that writes to a closed pipe exits.
     _output: BufReader<ChildStdout>,
 }
 
 impl Process {
-    /// Starts a process and reads its output up to the line with `sign`. A process whose chosen
-    /// port was taken meanwhile exits, and is started again.
+    /// Starts a process and reads its output up to the line with `sign`. Starts the process again
+    /// if it exits because another process has taken its port.
     fn start(command: &mut Command, sign: &str) -> (Self, String) {
         for _ in 0..5 {
             if let Some(started) = Self::try_start(command, sign) {
@@ -195,7 +195,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // A process that has exited already needs no kill.
+        // An error is ignored, because the process may have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

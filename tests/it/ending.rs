@@ -1,4 +1,4 @@
-//! Revoking all sessions of a person, or one of them.
+//! Tests of the revocation of one session or of all sessions of a person.
 
 use std::time::Duration;
 
@@ -150,7 +150,7 @@ async fn a_failed_sign_out_everywhere_is_reported_as_failed() {
         assert_eq!(handle.list("x").await, Err(StoreError::Unreachable));
         setup.store.heal();
 
-        // Without a session, the app cannot tell whose sessions to revoke.
+        // The app cannot revoke all sessions of a person if the request has no session.
         let page = log_out(&setup, &setup.kyc.browser(), &[("everywhere", "1")]).await;
         page.assert_status(401);
         let page = log_out(&setup, &here, &[("everywhere", "1")]).await;
@@ -218,7 +218,7 @@ async fn revoke_during_write(setup: &TestApp, op: Op, kind: Kind, end: End) {
     let (copy, url) = (browser.clone(), setup.app.url("/token"));
     let under_way = tokio::spawn(async move { copy.open(url).await.unwrap() });
     gate.reached().await;
-    // Only that write waits: the end also names the records.
+    // Only this write waits. The revocation must not wait, although it writes the same records.
     setup.store.heal();
 
     let handle = sessions(setup);
@@ -291,7 +291,7 @@ async fn a_session_id_does_not_authenticate() {
         attacker.set_cookie(setup.app.url("/"), &plant);
         assert_eq!(me(&setup, &attacker).await, 401);
     }
-    // A handler receives the same session id.
+    // The session id in a handler equals the id in the list.
     let store = setup.store.clone();
     let named = setup.kyc.serve(|config| {
         let kycport = RelyingParty::new(config.store(store).build().unwrap()).unwrap();
@@ -310,7 +310,7 @@ async fn a_session_id_does_not_authenticate() {
         .header("cookie", &format!("{COOKIE}={key}"))
         .send();
     assert_eq!(page.await.unwrap().body(), id.to_string());
-    // A handler that returns a store error produces the same response as the session layer.
+    // A handler that returns a store error causes the same response as the session layer.
     let page = browser.open(named.url("/unavailable")).await.unwrap();
     page.assert_status(503);
     assert_eq!(page.json()["code"], "store_unavailable");
@@ -375,7 +375,7 @@ async fn a_revocation_outlasts_every_session() {
     sessions(&setup).revoke_all(setup.ada.id()).await.unwrap();
     setup.kyc.clock().advance(29 * DAY);
     assert_eq!(me(&setup, &before).await, 401);
-    // A session created after the revocation stays valid.
+    // A session that is created after the revocation stays valid.
     let after = signed_in(&setup).await;
     setup.kyc.clock().advance(20 * DAY);
     assert_eq!(me(&setup, &after).await, 200);
@@ -432,7 +432,7 @@ async fn an_activity_update_after_a_sign_out_is_not_logged_as_a_store_failure() 
         let (copy, url) = (browser.clone(), setup.app.url("/vault"));
         let under_way = tokio::spawn(async move { copy.open(url).await.unwrap() });
         gate.reached().await;
-        // Only that write waits: the sign-out also names the record.
+        // Only this write waits. The sign-out must not wait, although it writes the same record.
         setup.store.heal();
         log_out(&setup, &browser, &[]).await.assert_status(303);
         gate.open();

@@ -1,5 +1,4 @@
-//! Concurrent revocations on every engine: together with other revocations, with logins, and
-//! with different encryption keys.
+//! Tests of concurrent revocations and logins on every engine, also with different encryption keys.
 
 use axum::{Router, http::Method};
 use futures_util::future::join_all;
@@ -25,7 +24,7 @@ async fn signed_in(kyc: &MockIssuer, app: &RunningApp, person: &Person) -> Brows
     browser
 }
 
-/// Asserts that both instances return the same status for `/auth/me`, and returns it.
+/// Asserts that both instances return the same status for `/auth/me`, and returns this status.
 async fn me_at_both_instances(app: &RunningApp, browser: &Browser) -> u16 {
     let url = app.url("/auth/me");
     let one = browser.fetch(&url).await.unwrap().status();
@@ -84,8 +83,8 @@ async fn revoke_during_logins(
     for browser in &after {
         assert_eq!(me_at_both_instances(app, browser).await, 200, "{place}");
     }
-    // Each of these sessions was created before or after the revocation; all instances agree
-    // which.
+    // Each of these sessions is revoked or valid, and all instances return the same result for a
+    // session.
     let mut alive = after.len();
     for browser in &meanwhile {
         match me_at_both_instances(app, browser).await {
@@ -163,7 +162,8 @@ async fn an_encrypted_record_copied_to_another_key_is_rejected() {
     }
 }
 
-/// Simulates an attacker with write access to the store who copies Ada's records over Eve's.
+/// Simulates an attacker with write access to the store who replaces Eve's records by Ada's
+/// records.
 async fn copy_records_between_sessions(engine: &Engine) {
     let kyc = MockIssuer::start().await;
     let engine = engine.aging_with(&kyc);
@@ -241,7 +241,8 @@ async fn assert_rejection_revokes(kyc: &MockIssuer, engine: &Engine) {
     let other = signed_in(kyc, &app, &eve).await;
     let place = engine.name();
 
-    // The store fails the revocation. The handler fails, so KYCPort redelivers the event.
+    // The store rejects the revocation. The handler returns an error, so KYCPort redelivers the
+    // event.
     kyc.clock().advance(std::time::Duration::from_secs(1));
     store.fail_on(Op::Revoke, SESSION);
     ada.reject();
@@ -260,8 +261,8 @@ async fn assert_rejection_revokes(kyc: &MockIssuer, engine: &Engine) {
     }
     assert_eq!(me_at_both_instances(&app, &other).await, 200, "{place}");
 
-    // A later login creates a session, but the person stays rejected. A repeated delivery
-    // revokes nothing.
+    // A later login creates a session, but the person stays rejected. A repeated delivery of the
+    // event revokes no session.
     let again = signed_in(kyc, &app, &ada).await;
     kyc.webhooks().repeat(deliveries.last().unwrap());
     kyc.webhooks().settled().await;

@@ -26,14 +26,14 @@ pub(crate) const SECOND_KEY: &str = "second:ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1
 pub(crate) struct Engine {
     name: &'static str,
     store: Arc<dyn Store>,
-    /// SQLite file. It is deleted with the last engine that uses it.
+    /// SQLite file. Dropping the last engine that uses the file deletes the file.
     file: Option<Arc<SqliteFile>>,
-    /// Keys that encrypt the records. `None`: the records are not encrypted.
+    /// Keys that encrypt the records. `None` means that the records are not encrypted.
     sealing: Option<String>,
 }
 
 impl Engine {
-    /// Returns every installed engine without and with encryption. Each has its own
+    /// Returns every installed engine without and with encryption. Each engine has its own
     /// connections.
     pub(crate) async fn all(kyc: &MockIssuer) -> Vec<Self> {
         let mut all = vec![Self::memory(kyc)];
@@ -50,7 +50,7 @@ impl Engine {
         Self::on("memory", store)
     }
 
-    /// Returns this engine for another mock. An in-memory store uses that mock's clock.
+    /// Returns this engine for another mock. An in-memory store uses the clock of this mock.
     pub(crate) fn aging_with(&self, kyc: &MockIssuer) -> Self {
         let mut own = self.clone();
         if own.name.starts_with("memory") {
@@ -127,13 +127,13 @@ impl Engine {
         }
     }
 
-    /// Returns this engine's store, wrapped in one whose faults the test controls.
+    /// Returns this engine's store, wrapped in a store whose faults the test controls.
     pub(crate) fn faulty_store(&self) -> RecordingStore {
         RecordingStore::over(Arc::clone(&self.store))
     }
 
-    /// Returns the session administration of an instance that serves no requests, as a support
-    /// tool has.
+    /// Returns the session administration of an instance that serves no requests, like a support
+    /// tool.
     pub(crate) fn sessions(&self, kyc: &MockIssuer) -> Sessions {
         let config = self.configure(kyc.config("http://127.0.0.1:9/auth/callback"));
         let kycport = RelyingParty::new(config.build().unwrap()).unwrap();
@@ -159,7 +159,8 @@ pub(crate) async fn redis_store(port: u16) -> Option<Arc<dyn Store>> {
     Some(Arc::new(store.unwrap()))
 }
 
-/// Returns a Postgres store on the test's own connections. The tables do not exist yet.
+/// Returns a Postgres store on the test's own connections. This function does not create the
+/// tables.
 pub(crate) fn postgres_store(pool: sqlx::PgPool) -> PostgresStore {
     PostgresStore::new(pool)
 }

@@ -1,4 +1,4 @@
-//! The event log: an event takes effect once, on every engine.
+//! Tests on every engine that an event takes effect once.
 
 use std::{
     sync::{
@@ -31,7 +31,7 @@ pub(crate) fn unique() -> EventKey {
     EventKey::of(&format!("{:?}", LeaseToken::random().0))
 }
 
-/// Begins handling an event. Panics unless the event was free.
+/// Begins handling an event. Panics if the event was not free.
 pub(crate) async fn acquire(log: &EventLog, event: &EventKey) -> EventLease {
     match log.begin(event, LEASE, RETENTION).await.unwrap() {
         BeginOutcome::Acquired(lease) => lease,
@@ -44,7 +44,8 @@ pub(crate) async fn assert_done(log: &EventLog, event: &EventKey) {
     assert_eq!(begun, Ok(BeginOutcome::Done));
 }
 
-/// Asserts that another caller holds the event. Returns the remaining time of the lease.
+/// Asserts that another caller holds the lease of the event, and returns the remaining time of the
+/// lease.
 pub(crate) async fn in_flight(log: &EventLog, event: &EventKey) -> Duration {
     match log.begin(event, LEASE, RETENTION).await.unwrap() {
         BeginOutcome::InFlight(left) => left,
@@ -52,7 +53,7 @@ pub(crate) async fn in_flight(log: &EventLog, event: &EventKey) -> Duration {
     }
 }
 
-/// Engine and the mock whose clock the in-memory engine uses.
+/// Engine, and the mock whose clock the in-memory engine uses.
 struct EventLogTest {
     store: RecordingStore,
     kyc: MockIssuer,
@@ -63,7 +64,7 @@ impl EventLogTest {
         EventLog::new(self.store.clone(), "orders")
     }
 
-    /// Lets time pass for the engine.
+    /// Advances the engine's clock, or waits.
     #[expect(
         clippy::disallowed_methods,
         reason = "a test cannot set a server's clock"
@@ -103,12 +104,12 @@ async fn an_event_is_done_after_its_completion() {
         assert!(left <= LEASE && left > LEASE / 2, "{left:?}");
         assert_eq!(log.complete(&lease).await, Ok(SettleOutcome::Applied));
         assert_done(&log, &event).await;
-        // Completing again has no effect.
+        // A second completion of the event has no effect.
         assert_eq!(log.complete(&lease).await, Ok(SettleOutcome::Applied));
         // A completed event cannot be released.
         assert_eq!(log.release(&lease).await, Ok(SettleOutcome::Lost));
         assert_done(&log, &event).await;
-        // Other events can be acquired.
+        // A caller can still acquire other events.
         acquire(&log, &unique()).await;
     })
     .await;
@@ -147,8 +148,8 @@ async fn a_released_event_is_not_completed() {
     .await;
 }
 
-/// Asserts that exactly one of many concurrent callers handles the event. Each caller runs in
-/// its own task.
+/// Asserts that exactly one of many concurrent callers handles the event. Each of these callers
+/// runs in its own task.
 async fn assert_one_effect(log: EventLog) {
     let event = unique();
     let effects = Arc::new(AtomicUsize::new(0));
@@ -229,7 +230,7 @@ async fn an_event_can_be_completed_after_its_lease_expired() {
             panic!("{begun:?}");
         };
         setup.pass(4 * short).await;
-        // The expired lease cannot be released, because the event is already free.
+        // A caller cannot release the expired lease, because the event is already free.
         assert_eq!(log.release(&lease).await, Ok(SettleOutcome::Lost));
         assert_eq!(log.complete(&lease).await, Ok(SettleOutcome::Applied));
         assert_done(&log, &event).await;

@@ -1,4 +1,4 @@
-//! The event log on an in-memory store with a test clock.
+//! Tests of the event log on an in-memory store with a test clock.
 
 use std::{sync::Arc, time::Duration};
 
@@ -47,13 +47,13 @@ async fn leases_and_retention_end_exactly_on_time() {
     assert_done(&log, &event).await;
     clock.advance(second);
     let lease = acquire(&log, &event).await;
-    // A completion is accepted until one hour after the end of the lease.
+    // The store accepts a completion until one hour after the end of the lease.
     clock.advance(LEASE + Duration::from_secs(3600));
     assert_eq!(log.complete(&lease).await, Ok(SettleOutcome::Lost));
     acquire(&log, &event).await;
 }
 
-/// Takes 5 s of real time, the time limit of an operation.
+/// The operation takes 5 s of real time, which is its time limit.
 #[tokio::test]
 async fn a_store_that_does_not_respond_times_out() {
     let (_, clock) = memory();
@@ -83,7 +83,8 @@ async fn a_full_memory_rejects_new_events_and_keeps_the_others() {
     let lease = acquire(&log, &done).await;
     assert_eq!(log.complete(&lease).await, Ok(SettleOutcome::Applied));
     acquire(&log, &held).await;
-    // Fills the remaining capacity with leases: one expires now, the others later.
+    // The test fills the remaining capacity with leases. One lease expires now, and the other
+    // leases expire later.
     let mut events = 2;
     for n in 0_u128.. {
         let key = LeaseKey {
@@ -108,7 +109,7 @@ async fn a_full_memory_rejects_new_events_and_keeps_the_others() {
     let new = unique();
     let full = Err(StoreError::Full);
     assert_eq!(log.begin(&new, LEASE, RETENTION).await, full);
-    // Known events remain known, and current leases can be completed.
+    // The store keeps known events, and callers can complete current leases.
     assert_done(&log, &done).await;
     in_flight(&log, &held).await;
     // Logins have a separate capacity.
@@ -119,7 +120,7 @@ async fn a_full_memory_rejects_new_events_and_keeps_the_others() {
     };
     let acquired = store.acquire(&login, LeaseToken([1; 16]), LEASE).await;
     assert!(matches!(acquired, Ok(Acquired::Granted { .. })));
-    // An event is evicted when its lease can no longer be completed.
+    // The store evicts an event when its lease can no longer be completed.
     clock.advance(Duration::from_secs(3602));
     acquire(&log, &new).await;
     assert_eq!(log.begin(&unique(), LEASE, RETENTION).await, full);

@@ -1,4 +1,5 @@
-//! Validation rules that ID tokens and access tokens share. Each rule is tested on both.
+//! Tests of the validation rules that ID tokens and access tokens share. Each test covers both
+//! token types.
 
 use kycport::{
     Timestamp,
@@ -28,14 +29,15 @@ fn check_table(rows: impl Fn(Mint) -> Vec<Row>) {
     }
 }
 
-/// Returns `token` with part `index` changed by `change`. The signature is not recomputed.
+/// Returns `token` with part `index` changed by `change`. This function does not recompute the
+/// signature.
 fn altered(token: &str, index: usize, change: impl FnOnce(&str) -> String) -> String {
     let mut parts: Vec<_> = token.split('.').map(str::to_owned).collect();
     parts[index] = change(&parts[index]);
     parts.join(".")
 }
 
-/// Returns the part with one bit inverted.
+/// Returns this part of the token with one inverted bit.
 fn bit_flipped(part: &str, bit: usize) -> String {
     let mut bytes = base64::Engine::decode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, part).unwrap();
     bytes[bit / 8] ^= 1 << (bit % 8);
@@ -244,8 +246,8 @@ fn keys_in_the_token_header_are_ignored() {
         ("x5c", json!(["MIIB"])),
     ] {
         for mint in [ID, ACCESS] {
-            // The header is ignored. The issuer's signature is accepted, and the attacker's
-            // signature is rejected.
+            // The header is ignored. The client accepts the issuer's signature and rejects the
+            // attacker's signature.
             let token = mint.header_set(name, value.clone());
             assert_eq!(mint.verify(&token), Ok(()), "{name}");
             let (input, _) = token.rsplit_once('.').unwrap();
@@ -463,7 +465,7 @@ fn duplicate_names_and_invalid_json_are_rejected() {
                 mint.raw_payload(&format!("[{claims}]")),
                 Err(R::NotJson(Payload)),
             ),
-            // These are valid JSON: white space and unknown names.
+            // White space and unknown names are valid JSON.
             (
                 "white space",
                 mint.raw_payload(&format!(" {claims}\n")),
@@ -502,7 +504,7 @@ fn a_token_must_have_three_parts_of_canonical_base64url() {
         let good = mint.good();
         let parts = || good.split('.');
         let (header, claims) = (mint.header().to_string(), mint.claims().to_string());
-        // Lengths that leave unused bits in the last character.
+        // With these lengths, the last base64url character has unused bits.
         let long = |text: &str| format!("{text:0$}", text.len().next_multiple_of(3) + 1);
         let whole = format!("{header:0$}", header.len().next_multiple_of(3));
         let (header, claims) = (b64(long(&header)), b64(long(&claims)));
@@ -772,8 +774,8 @@ fn the_subject_must_be_present_and_of_valid_length() {
                 mint.set("sub", "é".repeat(128)),
                 claim("sub", Mistyped),
             ),
-            // A URL path cannot contain these subjects, so their status could never be
-            // requested.
+            // A URL path cannot contain these subjects, so the app could never request the status
+            // of the person.
             ("a dot", mint.set("sub", "."), claim("sub", Mistyped)),
             ("two dots", mint.set("sub", ".."), claim("sub", Mistyped)),
             ("three dots", mint.set("sub", "..."), Ok(())),
@@ -878,7 +880,7 @@ fn exp_nbf_and_iat_respect_the_clock_skew_exactly() {
             ] {
                 rows.push((name, mint.set(name, odd), claim(name, Mistyped)));
             }
-            // RFC 7519 section 2.
+            // RFC 7519 section 2 allows a fraction in a time.
             for fraction in [json!(1.8e9), json!(1_800_000_000.5)] {
                 rows.push((name, mint.set(name, fraction), Ok(())));
             }
@@ -911,7 +913,7 @@ fn extreme_clocks_cause_no_panic() {
             assert_eq!(verdict(early), claim("iat", Future));
         }
         assert_eq!(verdict(i64::MAX), claim("exp", Past));
-        // At the maximum time, no token is valid. This includes a token that never expires.
+        // At the maximum time, no token is valid, not even a token that never expires.
         let for_ever = mint.set("exp", i64::MAX);
         let end = Timestamp::from_unix(i64::MAX);
         assert_eq!(mint.verify_at(&for_ever, end), claim("exp", Past));

@@ -1,5 +1,5 @@
-//! Lifetimes of records and leases. Each engine's own tests cover the removal of expired
-//! records.
+//! Tests of the lifetimes of records and leases. Each engine's own tests cover the removal of
+//! expired records.
 
 use std::time::Duration;
 
@@ -86,7 +86,7 @@ async fn a_session_record_lasts_at_least_as_long_as_its_session() {
     assert_eq!(setup.store.lifetimes(SESSION), [absolute]);
     assert_eq!(setup.store.lifetimes(TOKENS)[0], absolute);
     for lifetime in setup.store.lifetimes(ACTIVITY) {
-        // Time until the absolute end of the session when it is used.
+        // Time from the use of the session until its absolute end.
         assert!(lifetime + Duration::from_secs(20 * MINUTE) > absolute);
         assert!(lifetime <= absolute);
     }

@@ -1,4 +1,4 @@
-//! Store with faults that also records the writes, so that a test can inspect and change records
+//! Store with faults. It also records the writes, so that a test can inspect and change records
 //! directly in the store.
 
 use std::{
@@ -22,7 +22,8 @@ use serde_json::Value;
 
 use crate::support::tenant_app;
 
-/// Operations that a test can fail or pause, and that are counted: all except the sweeps.
+/// Operations that this store counts, and that a test can fail or pause: all operations except
+/// sweeps.
 const ALL: [Op; 7] = [
     Op::Read,
     Op::Write,
@@ -71,7 +72,8 @@ struct State {
     written: BTreeSet<(Owner, RecordKey)>,
     leases: BTreeSet<LeaseKey>,
     lifetimes: Vec<(Kind, Duration)>,
-    /// Gates of this store. Operations keep waiting if the test drops its gate.
+    /// Gates of this store. The store keeps each gate, so operations still wait after the test has
+    /// dropped its gate.
     gates: Vec<Arc<Gate>>,
 }
 
@@ -106,7 +108,7 @@ impl RecordingStore {
         }
     }
 
-    /// Makes every operation fail.
+    /// Makes every operation fail from now on.
     pub(crate) fn fail(&self) {
         for op in ALL {
             self.fail_with(op, StoreError::Unreachable);
@@ -131,13 +133,13 @@ impl RecordingStore {
             .fail_next(times, kind.of(op), When::Before, error);
     }
 
-    /// Performs the next operation on this record kind and loses its response.
+    /// Makes the store perform the next operation on this record kind and lose the response.
     pub(crate) fn lose_answer(&self, op: Op, kind: Kind) {
         let error = StoreError::Timeout;
         self.faulty.fail_next(1, kind.of(op), When::After, error);
     }
 
-    /// Makes every operation hang.
+    /// Makes every operation wait without end.
     pub(crate) fn hang(&self) {
         for op in ALL {
             self.hold_with(op);
@@ -165,19 +167,19 @@ impl RecordingStore {
         gate
     }
 
-    /// Performs the next `n` operations on this record kind, and responds to none before all are
-    /// performed.
+    /// Delays the responses to the next `n` operations on this record kind until the store has
+    /// performed all `n` operations.
     pub(crate) fn let_meet(&self, op: Op, kind: Kind, n: usize) {
         self.faulty.gather_next(n, kind.of(op), When::After);
     }
 
-    /// Hides all fences, as after an engine lost its last writes. A fence is the lowest mark that
-    /// is still valid.
+    /// Hides all fences, like an engine that has lost its last writes. A fence is the lowest mark
+    /// that is still valid.
     pub(crate) fn lose_fences(&self) {
         self.faulty.lose_fences();
     }
 
-    /// Removes all faults. What waits at a gate waits on.
+    /// Removes all faults. Operations that wait at a gate continue to wait.
     pub(crate) fn heal(&self) {
         self.faulty.remove_faults();
     }
@@ -204,7 +206,7 @@ impl RecordingStore {
         self.faulty.reset_counts();
     }
 
-    /// Returns the number of live records among those written through this store.
+    /// Returns the number of live records that were written through this store.
     pub(crate) async fn len(&self) -> usize {
         self.entries(|_| true).await.len()
     }
@@ -223,7 +225,7 @@ impl RecordingStore {
         of_family.count()
     }
 
-    /// Returns the live records of this record kind as JSON. The records must not be encrypted.
+    /// Returns the live records of this record kind as JSON. Panics if the records are encrypted.
     pub(crate) async fn records(&self, kind: Kind) -> Vec<Value> {
         let found = self.entries(|key| Kind::Record(key.family) == kind).await;
         let bodies = found.iter().map(|(_, _, entry)| &entry.body[1..]);
@@ -415,7 +417,7 @@ pub(crate) async fn setup() -> TestApp {
     setup_on(MockIssuer::start().await, 100_000, |config| config).await
 }
 
-/// Creates the environment on a mock of the test's own. The store has room for this number of
+/// Creates the environment on a mock that the test supplies. The store has room for this number of
 /// sessions.
 pub(crate) async fn setup_on(
     kyc: MockIssuer,

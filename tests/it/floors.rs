@@ -1,4 +1,5 @@
-//! Layers of the source. Dependencies point downwards, and files have no import cycles.
+//! Tests of the layers of the source. Dependencies point downwards, and files have no import
+//! cycles.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -6,8 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Layers from lowest to highest, each with the layers that it may use. A type that `lib.rs`
-/// re-exports belongs to its own layer.
+/// Layers from lowest to highest. Each layer has a list of the layers that it may use. A type that
+/// `lib.rs` re-exports belongs to its own layer.
 const LAYERS: [(&str, &[&str]); 25] = [
     ("wire", &[]),
     ("clock", &[]),
@@ -109,7 +110,7 @@ const LAYERS: [(&str, &[&str]); 25] = [
     ),
     ("testing", &["config", "mock"]),
     ("guide", &[]),
-    // The binary contains only a `main`.
+    // The file of the binary contains only a `main`.
     ("bin", &[]),
 ];
 
@@ -121,7 +122,8 @@ const CLIENTS: [(&str, &[&str]); 4] = [
     ("fred", &[]),
 ];
 
-/// Directories and files of the mock from lowest to highest. Each may use the ones before it.
+/// Directories and files of the mock from lowest to highest. An entry may use only the entries
+/// before it.
 const MOCK: [&str; 33] = [
     "blocking",
     "error",
@@ -278,7 +280,7 @@ fn only_one_layer_logs() {
         "metrics::",
     ];
     for (layer, _) in LAYERS {
-        // The mock and its users exist for tests only.
+        // The mock and the code that uses it exist for tests only.
         if ["observe", "mock", "testing"].contains(&layer) {
             continue;
         }
@@ -345,8 +347,7 @@ fn code(file: &Path) -> String {
         .join("\n")
 }
 
-/// Asserts that neither the modules directly below a directory nor those of its subdirectories
-/// have a cycle.
+/// Asserts that the modules of a directory and of its subdirectories have no cycle.
 fn no_cycle_below(folder: &[&str]) {
     no_cycle(folder, |_| true);
     let path = folder
@@ -360,7 +361,7 @@ fn no_cycle_below(folder: &[&str]) {
 }
 
 /// Asserts that the modules directly below a directory have no cycle. Repeatedly removes the
-/// modules that use none of the others, until none is left.
+/// modules that use no remaining module, until no module is left.
 fn no_cycle(folder: &[&str], counts: impl Fn(&Path) -> bool) {
     let path = folder
         .iter()
@@ -415,7 +416,7 @@ fn used(file: &Path) -> BTreeSet<Vec<String>> {
         let begin = code[..at]
             .rfind(|c| !is_identifier_char(c))
             .map_or(0, |it| it + 1);
-        // The path belongs to the preceding tree.
+        // This path belongs to the preceding `use` tree.
         if begin < end || !["crate", "super"].contains(&&code[begin..at]) {
             continue;
         }
@@ -472,14 +473,14 @@ fn branches(tree: &str) -> Vec<String> {
         .collect()
 }
 
-/// Returns the module directly below a directory that a path leads to.
+/// Returns the module that a path leads to, directly below a directory.
 fn below<'a>(path: &'a [String], folder: &[&str]) -> Option<&'a str> {
     let (above, rest) = path.split_at_checked(folder.len())?;
     (above == folder).then_some(rest.first()?.as_str())
 }
 
-/// Returns the module of this name. `None` for `crate::Secret` and other types that `lib.rs`
-/// re-exports.
+/// Returns the module of this name. Returns `None` for `crate::Secret` and other types that
+/// `lib.rs` re-exports.
 fn module(name: &str) -> Option<&str> {
     name.starts_with(|c: char| c.is_ascii_lowercase())
         .then_some(name)

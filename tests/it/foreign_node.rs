@@ -1,9 +1,9 @@
-//! Interoperability of the mock with a certified relying party: `openid-client` on Node, over
-//! TLS, without any code of this crate. It signs in with the mock's valid tokens and rejects
-//! its malformed ones.
+//! Interoperability of the mock with a certified relying party: `openid-client` on Node, over TLS,
+//! without any code of this crate. `openid-client` signs in with the mock's valid tokens and
+//! rejects the mock's malformed tokens.
 //!
 //! The tests are skipped with a message if `node` or the packages of `tests/foreign` are not
-//! installed. With `KYCPORT_REQUIRE_NODE=1` they fail instead.
+//! installed. With `KYCPORT_REQUIRE_NODE=1`, the tests fail instead.
 
 use std::{
     fs,
@@ -18,11 +18,11 @@ use kycport::{
 };
 use serde_json::{Value, json};
 
-/// Callback of an app that does not exist. The program stops before the callback.
+/// Callback URL of an app that does not exist. The program never requests the callback.
 const REDIRECT_URI: &str = "https://app.example.test/callback";
 
-/// Malformed tokens that `openid-client` accepts, because it checks less than this crate. The
-/// list is explicit so that a change of either side is noticed.
+/// Malformed tokens that `openid-client` accepts, because it checks less than this crate. The list
+/// makes the test fail if `openid-client` or the mock changes.
 const TOLERATED: &[Tamper] = &[
     // Token type and other header parameters.
     Tamper::TypAtJwt,
@@ -37,7 +37,7 @@ const TOLERATED: &[Tamper] = &[
     Tamper::ExpFarFuture,
     Tamper::FutureIat,
     Tamper::AncientIat,
-    // Hash of the access token, which the code flow does not need.
+    // Hash of the access token. The code flow does not need this hash.
     Tamper::WrongAtHash,
     // Encoding and size.
     Tamper::DuplicateClaim,
@@ -136,7 +136,7 @@ fn assert_all_pass(kyc: &MockIssuer, cases: &[Value]) {
     assert_eq!(closing, format!("{} passed, 0 failed", cases.len()));
 }
 
-/// Returns a test case: a valid token, and the claims that the client must read from it.
+/// Returns a test case with a valid token and the claims that the client must read from this token.
 fn valid(kyc: &MockIssuer) -> Value {
     let grace = kyc
         .person("grace")
@@ -160,7 +160,7 @@ fn valid(kyc: &MockIssuer) -> Value {
     })
 }
 
-/// Returns a test case in which every token has the same defect.
+/// Returns a test case in which every token has this defect.
 fn malformed(kyc: &MockIssuer, tamper: Tamper, expect: &str, cases: &mut Vec<Value>) -> Fault {
     let name = format!("{tamper:?}");
     let person = kyc.person(&name.to_lowercase()).create();
@@ -169,7 +169,7 @@ fn malformed(kyc: &MockIssuer, tamper: Tamper, expect: &str, cases: &mut Vec<Val
 }
 
 fn run(kyc: &MockIssuer, cases: &Value) -> Output {
-    // The port belongs to this mock while it runs.
+    // Only this mock uses the port while the mock runs.
     let (_, port) = kyc.origin().rsplit_once(':').unwrap();
     let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("foreign-root-{port}.pem"));
     fs::write(&root, kyc.root_pem().unwrap()).unwrap();
@@ -187,7 +187,7 @@ fn run(kyc: &MockIssuer, cases: &Value) -> Output {
     output.unwrap()
 }
 
-/// Returns the missing tool, if any.
+/// Returns an error that names the missing tool.
 fn tools() -> Result<(), String> {
     let version = Command::new("node").arg("--version").output();
     let version = version

@@ -1,5 +1,6 @@
-//! Interoperability of the mock with another relying party: the `openidconnect` crate, without
-//! any code of this crate. An error in this crate's own rules cannot make these tests pass.
+//! Interoperability of the mock with another relying party: the `openidconnect` crate, without any
+//! code of this crate. These tests also detect errors that this crate's client and mock have in
+//! common.
 
 use kycport::{KycStatus, KycTier, mock::MockIssuer};
 use openidconnect::{

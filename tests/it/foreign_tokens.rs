@@ -1,4 +1,5 @@
-//! Tokens created by other libraries, stored next to the scripts that created them.
+//! Tests with tokens that other libraries created. The tokens are stored next to the scripts that
+//! created the tokens.
 
 use kycport::{
     Secret, Timestamp,
@@ -25,7 +26,7 @@ struct Sample {
     name: String,
     kind: String,
     token: String,
-    /// `ok`, or the code of the error.
+    /// Expected result: `ok`, or the code of the error.
     verdict: String,
 }
 

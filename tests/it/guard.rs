@@ -1,4 +1,4 @@
-//! Guards on routes of the running app.
+//! Tests of guards on routes of the running app.
 
 use std::{
     sync::{
@@ -32,7 +32,7 @@ struct GuardTest {
     store: RecordingStore,
 }
 
-/// Change to the configuration that the mock provides.
+/// Function that changes the configuration that the mock provides.
 type Configure = fn(ConfigBuilder) -> ConfigBuilder;
 
 impl GuardTest {
@@ -159,7 +159,7 @@ fn assert_step_up(page: &Page, path: &str) {
     assert_eq!(query, expected.map(|(n, v)| (n.to_owned(), v.to_owned())));
 }
 
-/// Asserts a 503 for page and script alike, without redirect or challenge.
+/// Asserts that a page and a script get 503 without a redirect and without a challenge.
 fn assert_unavailable(page: &Page, what: &str) {
     assert_eq!(page.status(), 503, "{what}: {}", page.body());
     assert_eq!(page.location(), None, "{what}");
@@ -206,7 +206,7 @@ async fn a_fresh_guard_requests_the_status_on_every_request() {
     answer.assert_status(401);
     assert_eq!(answer.json()["code"], "rejected");
     kyc.requests(Endpoint::Status).assert_count(2);
-    // The result of one route applies on the other route.
+    // The app also uses the result of one route on the other route.
     browser
         .fetch(app.url("/guarded"))
         .await
@@ -214,7 +214,7 @@ async fn a_fresh_guard_requests_the_status_on_every_request() {
         .assert_status(401);
 }
 
-/// Change to a person who was verified at t2, the requested route, and the expected code.
+/// Row: a change to a person who was verified at t2, the requested route, and the expected code.
 type Demotion = (fn(&Person), &'static str, &'static str);
 
 const DEMOTIONS: [Demotion; 10] = [
@@ -276,8 +276,8 @@ async fn assert_demotion(
             assert_step_up(&page, path);
             fetch.assert_status(401);
             assert_eq!(fetch.header("www-authenticate"), Some(CHALLENGE), "{what}");
-            // The step-up does not return to the URL of the script's request, because it is not
-            // a page.
+            // The step-up does not return to the URL of the script's request, because this URL is
+            // not a page.
             let home = "/auth/step-up?tier=t2&return_to=%2F".to_owned();
             assert_eq!(step_up_url, Some(home), "{what}");
         }
@@ -328,7 +328,7 @@ async fn a_positive_result_is_used_for_ten_minutes() {
     let page = setup.page(&browser, "/guarded").await;
     assert_eq!(page.assert_ok().json()["source"], "status");
     assert_eq!(setup.asked(), 1);
-    // The new result is used for another ten minutes.
+    // The app uses the new result for another ten minutes.
     setup.kyc.clock().advance(Duration::from_secs(600));
     setup.page(&browser, "/guarded").await.assert_ok();
     assert_eq!(setup.asked(), 1);
@@ -357,7 +357,7 @@ async fn max_age_limits_the_age_of_the_result() {
 
 #[tokio::test]
 async fn a_slow_status_response_counts_as_fresh_for_its_request() {
-    // Otherwise a slow KYCPort would cause an endless redirect loop.
+    // Without this rule, a slow KYCPort would cause an endless redirect loop.
     let setup = GuardTest::new(|config| config).await;
     let ada = setup.kyc.person("ada").create();
     let browser = setup.signed_in(&ada).await;
@@ -513,7 +513,7 @@ async fn an_unknown_status_gets_503_and_admits_nobody() {
         }
         clock.advance(Duration::from_secs(retry_after.map_or(10, |_| 60)));
     }
-    // The failure is temporary.
+    // The app accepts requests again after the failure.
     cold.page(&unknown, "/guarded").await.assert_ok();
     warm.page(&stale, "/guarded").await.assert_ok();
 }
@@ -527,7 +527,7 @@ async fn a_cached_result_is_used_while_kycport_is_down() {
     setup.page(&browser, "/guarded").await.assert_ok();
     setup.fetch(&browser, "/aml").await.assert_ok();
     assert_eq!(setup.asked(), 0);
-    // Routes that need a newer result do not use the cached one.
+    // Routes that need a newer result do not use the cached result.
     for path in ["/fresh", "/instant"] {
         assert_unavailable(&setup.page(&browser, path).await, path);
         assert_unavailable(&setup.fetch(&browser, path).await, path);
@@ -560,7 +560,7 @@ async fn a_hanging_status_request_times_out_with_503() {
 
 #[tokio::test]
 async fn unknown_status_and_tier_values_admit_nobody() {
-    // case 117: unknown values from any source.
+    // case 117: every source can return unknown values.
     let warm = GuardTest::new(|config| config).await;
     for (number, word) in [
         "approved",
@@ -618,7 +618,7 @@ async fn an_earlier_id_token_does_not_admit_a_rejected_person() {
     ada.reject();
     setup.fetch(&browser, "/fresh").await.assert_status(401);
     setup.kyc.clock().advance(Duration::from_secs(10));
-    // From here KYCPort is down. The session's ID token said "verified" shortly before.
+    // KYCPort is down from now on. The session's ID token had the status "verified".
     setup.kyc.stop().unwrap();
     assert_unavailable(&setup.page(&browser, "/guarded").await, "silent");
     assert_eq!(setup.ran(), 1);
@@ -667,13 +667,13 @@ async fn without_a_tenant_key_the_guard_uses_userinfo() {
     setup.page(&browser, "/guarded").await.assert_ok();
     let ran = setup.ran();
 
-    // A source that fails is not treated as a missing source.
+    // The guard does not treat a source that fails as a missing source.
     {
         let _fault = setup.kyc.on(Endpoint::Userinfo).fail(500).always();
         assert_unavailable(&setup.page(&browser, "/fresh").await, "500");
     }
-    // The access token has expired. The ID token was issued at the same time, and there is no
-    // refresh token.
+    // The access token has expired. The ID token is as old as the access token, and the session has
+    // no refresh token.
     setup.kyc.clock().advance(Duration::from_secs(15 * 60));
     setup.kyc.forget_requests();
     for path in ["/guarded", "/fresh", "/minute", "/aml"] {
@@ -685,7 +685,7 @@ async fn without_a_tenant_key_the_guard_uses_userinfo() {
     setup.kyc.requests(Endpoint::Userinfo).assert_count(0);
     assert_eq!(setup.ran(), ran);
 
-    // The step-up brings a new token and returns to the page.
+    // The step-up gets a new token and returns to the page.
     let page = browser
         .sign_in(setup.app.url("/fresh"), &ada)
         .await
@@ -714,7 +714,7 @@ async fn a_fresh_token_rejected_by_userinfo_gets_503_instead_of_a_redirect_loop(
     let ada = setup.kyc.person("ada").create();
     let browser = setup.signed_in(&ada).await;
     let _fault = setup.kyc.on(Endpoint::Userinfo).fail(401).always();
-    // The token was issued a moment ago, so a new token would be rejected as well.
+    // KYCPort issued the token a moment ago, so KYCPort would also reject a new token.
     assert_unavailable(&setup.page(&browser, "/fresh").await, "refused");
     assert_eq!(setup.ran(), 0);
 }
@@ -766,7 +766,8 @@ async fn instances_share_the_latest_assurance() {
     let two = GuardTest::over(one.store.clone(), one.kyc.clone(), cold).await;
     let ada = one.kyc.person("ada").create();
     let (first, second) = (one.signed_in(&ada).await, two.signed_in(&ada).await);
-    // The second login brought no status. The first login, at the other instance, did.
+    // The second ID token has no status. The app uses the status of the first ID token, which the
+    // other instance received.
     two.page(&second, "/guarded").await.assert_ok();
     assert_eq!(two.asked(), 0);
     ada.reject();
@@ -815,8 +816,7 @@ async fn a_fresh_guard_does_not_use_a_status_request_that_began_earlier() {
             setup.fetch(&late, "/fresh").await
         },
         async {
-            // The gate opens only after the late request has started. Otherwise the late
-            // request would not have to wait.
+            // The gate opens after the late request has started, so the late request must wait.
             gate.wait_for(1).await;
             for _ in 0..1000 {
                 tokio::task::yield_now().await;
@@ -860,7 +860,7 @@ async fn the_pending_page_has_no_timer_and_does_not_extend_the_session() {
     ada.verify(KycTier::T2);
     setup.page(&browser, "/guarded").await.assert_ok();
 
-    // A successful request counts as a use. The waiting page does not.
+    // A successful request counts as a use. A request of the pending page does not count as a use.
     ada.set_status(KycStatus::Pending);
     setup.kyc.clock().advance(Duration::from_secs(29 * 60));
     setup.page(&browser, "/guarded").await.assert_status(403);

@@ -1,5 +1,5 @@
-//! Log of webhook handlers that run in several processes. It is stored, in
-//! order, on a server that all processes share.
+//! Log of webhook handlers that run in several processes. The processes write the log, in order, to
+//! a shared server.
 
 use std::sync::Arc;
 
@@ -13,22 +13,22 @@ use sqlx::PgPool;
 
 use crate::{engines, servers};
 
-/// Server that stores the log.
+/// Server that stores the handlers' log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Redis,
     Postgres,
 }
 
-/// Instruction of the test to a handler.
+/// Instruction that the test gives to a handler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Instruction {
     Continue,
-    /// Block before the effect, or before its commit.
+    /// Block before the effect, or before the commit of the effect.
     BlockBefore,
-    /// Block after the effect, before the receiver records the event as done.
+    /// Block after the effect, and before the receiver records the event as done.
     BlockAfter,
-    /// Block before or after the effect, as the event says.
+    /// Block before or after the effect. The event selects the point.
     BlockEither,
 }
 
@@ -57,7 +57,7 @@ impl Instruction {
 /// State that a handler reads when it starts.
 #[derive(Debug)]
 pub(crate) struct Entered {
-    /// Number of this attempt to handle the event, from 1.
+    /// Number of the attempt to handle the event. The first attempt is 1.
     pub(crate) attempt: i64,
     pub(crate) instruction: Instruction,
 }
@@ -116,7 +116,7 @@ impl HandlerLog {
         }
     }
 
-    /// Creates the tables. Redis needs none.
+    /// Creates the tables of the log in Postgres. Redis needs no tables.
     pub(crate) async fn make(&self) {
         if let Self::Postgres(pool, store) = self {
             store.migrate().await.unwrap();
@@ -173,9 +173,8 @@ impl HandlerLog {
         }
     }
 
-    /// Applies the effect of an event. In Postgres the effect is committed
-    /// together with the completion of the event. `uncommitted` runs before the
-    /// commit.
+    /// Applies the effect of an event. In Postgres the effect is committed together with the
+    /// completion of the event. This function calls `uncommitted` before the commit.
     pub(crate) async fn take_effect(
         &self,
         holder: &str,
@@ -221,7 +220,7 @@ impl HandlerLog {
         }
     }
 
-    /// Returns each effect as event id and holder.
+    /// Returns the event id and the holder of each effect.
     pub(crate) async fn effects(&self) -> Vec<(String, String)> {
         match self {
             Self::Redis(..) => {

@@ -189,7 +189,7 @@ fn at_hash_must_match_the_access_token() {
             ("a number", ID.set("at_hash", 1), claim("at_hash", Mistyped)),
         ],
     );
-    // Without an access token there is nothing to compare with.
+    // The client ignores `at_hash` if the response contains no access token.
     check_table(
         &id_expectation(),
         vec![
@@ -238,7 +238,8 @@ fn auth_time_must_respect_max_age() {
     );
     expected.max_age = Some(Duration::MAX);
     check_table(&expected, vec![("no age is too old", at(0), Ok(()))]);
-    // `max_age` was not requested. The claim is informative, but it must be a valid time.
+    // This login requests no `max_age`. The claim `auth_time` is informative, but it must be a
+    // valid time.
     check_table(
         &id_expectation(),
         vec![
@@ -287,7 +288,7 @@ fn acr_must_meet_the_requested_tier() {
             ),
         ],
     );
-    // No tier was requested.
+    // This login requests no tier.
     check_table(
         &id_expectation(),
         vec![
@@ -295,7 +296,7 @@ fn acr_must_meet_the_requested_tier() {
             ("null", ID.set("acr", Value::Null), Ok(())),
         ],
     );
-    // An unknown requested tier is never met.
+    // No ID token satisfies a requested tier that is unknown.
     expected.acr = Some(KycTier::Unknown("t9".to_owned()));
     check_table(
         &expected,
@@ -322,7 +323,7 @@ fn the_configured_clock_skew_applies() {
             ("iat old", ID.set("iat", NOW - 601), claim("iat", Past)),
         ],
     );
-    // An extreme skew causes no overflow.
+    // A very large clock skew causes no overflow.
     expected.skew = Duration::MAX;
     check_table(&expected, vec![("exp", ID.set("exp", 0), Ok(()))]);
 }
@@ -407,14 +408,15 @@ fn only_the_subject_identifies_a_person() {
         }));
         (claims.issuer, claims.subject)
     };
-    // Same email address, different subject: different person.
+    // Two different subjects are two persons, even with the same email address.
     assert_ne!(person("person-1", email), person("person-2", email));
-    // Different email address, same subject: same person.
+    // The same subject is the same person, even with a different email address.
     assert_eq!(
         person("person-1", email),
         person("person-1", "ann\u{ff20}example.com")
     );
-    // Subjects are compared as bytes, without folding case, white space or Unicode equivalents.
+    // The crate compares subjects as bytes, without folding case, white space or Unicode
+    // equivalents.
     for sub in ["Person-1", "person-1 ", " person-1", "p\u{435}rson-1"] {
         assert_eq!(person(sub, email).1, sub);
     }

@@ -1,4 +1,4 @@
-//! Two instances behind a load balancer. Consecutive requests go to different instances.
+//! Tests with two instances behind a load balancer. Consecutive requests go to different instances.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ async fn known_status(browser: &Browser, app: &RunningApp) -> [Value; 2] {
     pages.map(|page| page.assert_ok().json()["assurance"]["kyc_status"].clone())
 }
 
-/// Runs through a person's sessions: login, step-up, rejection, use, and sign-out.
+/// Tests the sessions of a person: login, step-up, rejection, use, and sign-out.
 async fn run_through(kyc: MockIssuer, engine: &Engine) {
     let app = balanced(&kyc, |config| engine.instance(config)).await;
     kyc.webhooks().subscribe(app.url("/webhooks/kycport"));
@@ -47,7 +47,7 @@ async fn run_through(kyc: MockIssuer, engine: &Engine) {
     assert_eq!(statuses(&browser, &me).await, [200, 200]);
     assert_eq!(statuses(&browser, &app.url("/token")).await, [200, 200]);
 
-    // Step-up. The old session key becomes invalid.
+    // Step-up. The step-up invalidates the old session key.
     let old = browser.clone();
     let guarded = app.url("/guarded");
     for page in both(&browser, &guarded).await {
@@ -60,7 +60,7 @@ async fn run_through(kyc: MockIssuer, engine: &Engine) {
     assert_eq!(statuses(&browser, &guarded).await, [200, 200]);
     assert_eq!(statuses(&old, &me).await, [401, 401]);
 
-    // Webhook event. One instance receives it, and it applies at both.
+    // One instance receives the event, and the rejection applies at both instances.
     kyc.clock().advance(Duration::from_secs(1));
     kyc.forget_requests();
     ada.reject();
@@ -72,13 +72,13 @@ async fn run_through(kyc: MockIssuer, engine: &Engine) {
         assert_ne!(status, 200);
     }
 
-    // A use at one instance extends the session at both.
+    // A use at one instance extends the session at both instances.
     for _ in 0..4 {
         kyc.clock().advance(20 * MINUTE);
         browser.open(app.url("/vault")).await.unwrap().assert_ok();
     }
 
-    // Logins in two tabs.
+    // The person starts logins in two tabs.
     let mut callbacks = Vec::new();
     for _ in 0..2 {
         let begun = browser.start_sign_in(app.url("/auth/login"), &ada).await;

@@ -23,7 +23,7 @@ fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
-/// Starts the mock on a stopped clock, with a relying party and a person.
+/// Starts the mock with a stopped clock, a relying party and a person.
 async fn stopped_clock_mock() -> (MockIssuer, RelyingParty, Person) {
     let kyc = MockIssuer::start().await;
     kyc.clock().freeze();
@@ -40,7 +40,7 @@ fn token(kyc: &MockIssuer, person: &Person) -> String {
     kyc.mint().access_token(person, kyc.client()).sign()
 }
 
-/// Returns an access token whose header names this `kid`. The mock's own key signs it.
+/// Returns an access token whose header names this `kid`, signed by the mock's own key.
 fn token_by(kyc: &MockIssuer, person: &Person, kid: &str) -> String {
     let kid = kid.to_owned();
     kyc.mint()
@@ -52,7 +52,7 @@ fn token_by(kyc: &MockIssuer, person: &Person, kid: &str) -> String {
         .sign()
 }
 
-/// Returns a well-formed token with an unknown `kid`. Its signature is not valid under any key.
+/// Returns a well-formed token with an unknown `kid`. No key verifies the token's signature.
 fn unknown_key_token(kid: &str) -> String {
     let header = json!({ "alg": "EdDSA", "typ": "at+jwt", "kid": kid });
     format!(
@@ -70,8 +70,8 @@ fn assert_rejected<T: std::fmt::Debug>(
     assert_eq!(outcome.map(|_| ()), Err(expected.into()));
 }
 
-/// Asserts that the verdict is "unknown": the fetch did not bring the key, or the fetch budget is
-/// spent.
+/// Asserts that the key of the token is unknown, because the fetch did not return the key or the
+/// fetch budget is spent.
 #[track_caller]
 fn assert_unknown<T: std::fmt::Debug>(outcome: Result<T, VerifyError>) {
     let unknown: [VerifyError; 2] = [
@@ -82,7 +82,8 @@ fn assert_unknown<T: std::fmt::Debug>(outcome: Result<T, VerifyError>) {
     assert!(unknown.contains(&error), "{error:?}");
 }
 
-/// Makes a round trip to another endpoint. Everything sent before has then reached the mock.
+/// Sends a request to another endpoint. When this function returns, all earlier requests have
+/// reached the mock.
 async fn settle(kyc: &MockIssuer) {
     let url = kyc.url(Endpoint::Userinfo);
     for _ in 0..3 {
@@ -174,7 +175,8 @@ async fn a_thousand_initial_validations_make_one_request() {
 
 #[tokio::test]
 async fn a_fetch_started_before_a_rotation_does_not_hide_the_new_key() {
-    // case 10: the response was made before the key was published, and is read afterwards
+    // case 10: the mock creates the response before it publishes the key, and the client reads the
+    // response afterwards
     let (kyc, app, ada) = stopped_clock_mock().await;
     verify(&app, &token(&kyc, &ada)).await.unwrap();
     let gate = kyc.on(Endpoint::Jwks).after().hold();
@@ -273,7 +275,7 @@ async fn an_unknown_key_during_a_key_set_outage_is_unavailable() {
 
 #[tokio::test]
 async fn a_spent_fetch_budget_is_unavailable_and_delays_no_login() {
-    // case 13: fail closed, and no fetch beyond the budget
+    // case 13: the client rejects the token and does not exceed the fetch budget
     let (kyc, app, ada) = stopped_clock_mock().await;
     verify(&app, &token(&kyc, &ada)).await.unwrap();
     kyc.forget_requests();
@@ -292,7 +294,7 @@ async fn a_spent_fetch_budget_is_unavailable_and_delays_no_login() {
     assert_rejected(verify(&app, &new).await, ProviderError::KeyBudget);
     kyc.requests(Endpoint::Jwks).assert_count(2);
 
-    // Token verification at the token endpoint has its own budget.
+    // The verification of tokens from the token endpoint has its own fetch budget.
     sign_in(&kyc, &app, &ada).await.unwrap();
     kyc.requests(Endpoint::Jwks).assert_count(3);
     verify(&app, &new).await.unwrap();
@@ -355,7 +357,7 @@ async fn a_withdrawn_key_is_rejected_after_the_next_refresh() {
 
 #[tokio::test]
 async fn an_empty_key_set_withdraws_all_keys() {
-    // case 15: an empty set is a valid response and not an outage
+    // case 15: an empty key set is a valid response and not an outage
     let (kyc, app, ada) = stopped_clock_mock().await;
     verify(&app, &token(&kyc, &ada)).await.unwrap();
     let empty = kyc.edit_jwks(|set| set["keys"] = json!([])).always();
@@ -387,7 +389,7 @@ async fn a_token_without_kid_uses_the_only_key() {
         verify(&app, &nameless()).await,
         TokenValidationError::AmbiguousKey,
     );
-    // Keys without a `kid` are treated in the same way.
+    // The client also rejects two keys without a `kid`.
     kyc.edit_jwks(|set| {
         for key in set["keys"].as_array_mut().unwrap() {
             key.as_object_mut().unwrap().remove("kid");
@@ -422,7 +424,7 @@ async fn two_keys_with_the_same_kid_are_both_rejected() {
         verify(&app, &token(&kyc, &ada)).await,
         TokenValidationError::AmbiguousKey,
     );
-    // Identical keys are also rejected.
+    // The client also rejects two identical keys.
     kyc.edit_jwks(|set| set["keys"][1] = set["keys"][0].clone())
         .always()
         .keep();
@@ -433,7 +435,7 @@ async fn two_keys_with_the_same_kid_are_both_rejected() {
     );
 }
 
-/// Members that must be ignored in a key set, each with a label.
+/// Members of a key set that the client must ignore, each with a label.
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn invalid_members() -> Vec<(&'static str, Value)> {
     let x = URL_SAFE_NO_PAD.encode([9; 32]);
@@ -578,7 +580,7 @@ async fn invalid_verification_keys_are_ignored_and_the_valid_key_is_used() {
                 TokenValidationError::UnknownKey,
             );
         }
-        // A key set with only invalid keys is rejected.
+        // The client rejects a key set that contains only invalid keys.
         let _fault = kyc
             .edit_jwks(move |set| set["keys"] = json!([member]))
             .always();
@@ -589,12 +591,13 @@ async fn invalid_verification_keys_are_ignored_and_the_valid_key_is_used() {
     }
 }
 
-/// Change to one key.
+/// Function that changes one key.
 type Edit = fn(&mut Value);
 
 #[tokio::test]
 async fn a_valid_key_with_optional_members_is_used() {
-    // cases 18, 19, 23: optional members left out, additional members, and a private key
+    // cases 18, 19, 23: keys without optional members, with additional members, and with a private
+    // part
     let (kyc, _, ada) = stopped_clock_mock().await;
     let edits: [(&str, Edit); 6] = [
         ("bare", |key| {
@@ -689,7 +692,7 @@ async fn a_key_set_that_is_too_large_is_rejected() {
 
 #[tokio::test]
 async fn a_response_that_is_not_a_key_set_is_unavailable() {
-    // cases 3, 4, 5, 6 for the keys
+    // Covers threat cases 3, 4, 5, 6 for the key set.
     let (kyc, _, ada) = stopped_clock_mock().await;
     let foreign = MockIssuer::start().await;
     let token = token(&kyc, &ada);
@@ -775,7 +778,7 @@ async fn an_unreadable_key_set_does_not_replace_the_cached_set() {
 
 #[tokio::test]
 async fn without_keys_the_callback_page_says_try_again() {
-    // cases 13, 14: the login is refused as unavailable, not as forged
+    // cases 13, 14: the login fails with "unavailable", not with "forged"
     let (kyc, app, ada) = setup().await;
     let _fault = kyc.on(Endpoint::Jwks).fail(500).always();
     let browser = kyc.browser();
@@ -791,7 +794,7 @@ async fn without_keys_the_callback_page_says_try_again() {
 
 #[tokio::test]
 async fn a_short_max_age_still_caches() {
-    // at most one request a minute, regardless of the number of tokens
+    // The client sends at most one request per minute, regardless of the number of tokens.
     let (kyc, app, ada) = stopped_clock_mock().await;
     kyc.switch(|switches| switches.cache_max_age = Some(seconds(1)));
     for _ in 0..50 {

@@ -1,4 +1,4 @@
-//! Tests which keys of a JWK Set are accepted, and which key verifies a token.
+//! Tests which keys of a JWK Set the client accepts, and which key verifies a token.
 
 use kycport::oidc::{
     AlgorithmNames, KeySet, KeySetError as E, MAX_KEYS, TokenValidationError as R,
@@ -67,13 +67,14 @@ fn a_key_set_has_at_most_a_hundred_keys() {
     assert_eq!(read(&json!({"keys": many(100)})), Ok(100));
     assert_eq!(read(&json!({"keys": many(101)})), Err(E::TooManyKeys));
     assert_eq!(read(&json!({"keys": many(10_000)})), Err(E::TooManyKeys));
-    // Unusable keys count towards the limit.
+    // Unusable keys also count towards the limit on keys.
     let mut padded = vec![json!({}); 100];
     padded.push(jwk(&key(1), KID));
     assert_eq!(read(&json!({"keys": padded})), Err(E::TooManyKeys));
 }
 
-/// Reads each key twice: alone, and together with a valid key. An unusable key is ignored.
+/// The test reads each key twice: alone, and together with a valid key. The client ignores an
+/// unusable key.
 #[test]
 fn only_ed25519_verification_keys_are_accepted() {
     let mut table = vec![
@@ -171,13 +172,14 @@ fn only_ed25519_verification_keys_are_accepted() {
             let keys = keys(&set);
             let token = ID.header_set("kid", "good");
             let judged = ID.verify_with(&token, &keys, AlgorithmNames::default(), now());
-            // The other key signed this token: the key is found, and verification fails.
+            // Another key signed this token, so the client finds the named key and rejects the
+            // signature.
             assert_eq!(judged, Err(R::Signature), "{name}");
         }
     }
 }
 
-/// Returns the last character of `x` with an unused trailing bit set.
+/// Returns the last character of `x` with its unused lowest bit set.
 fn spare_bit(x: &str) -> char {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let last = x.as_bytes()[42];
@@ -217,7 +219,8 @@ fn weak_and_non_canonical_keys_are_rejected() {
         ("identity, sign bit set", little(1, 0, 0x80)),
         ("y = p", little(0xed, 0xff, 0x7f)),
         ("y = p + 1", little(0xee, 0xff, 0x7f)),
-        // The point has a large order but is encoded as y + p. No correct implementation does that.
+        // The point has a large order but is encoded as y + p. No correct implementation encodes a
+        // point as y + p.
         ("y = p + 3", little(0xf0, 0xff, 0x7f)),
         ("y = p + 4", little(0xf1, 0xff, 0x7f)),
         ("y = 2^255 - 1", little(0xff, 0xff, 0x7f)),

@@ -1,4 +1,4 @@
-//! Tests of the latest assurance of a person: known, not recorded, or unreadable.
+//! Tests of the latest assurance of a person, which can be known, not recorded, or unreadable.
 
 use std::time::Duration;
 
@@ -91,7 +91,8 @@ async fn with_an_unreadable_assurance_the_guard_asks_kycport() {
         assert_eq!(app.ask("/guarded", &cookie).await, unknown_status());
         drop(fault);
         assert_eq!(setup.bodies().await, damaged);
-        // The new response replaces the record, regardless of its content.
+        // The new response of KYCPort replaces the unreadable record, also if the response is
+        // negative.
         app.assert_admits(&cookie).await;
         assert_eq!(app.me(&cookie).await, "verified");
         setup.damage().await;
@@ -204,7 +205,7 @@ async fn if_the_store_fails_first_kycport_is_not_asked() {
     everywhere(async |setup| {
         let app = setup.instance(Key::Tenant).await;
         let cookie = setup.signed_in(&app).await;
-        // The session is read. Then the store fails.
+        // The store fails after the app has read the session.
         let gate = setup.store.hold_after(Op::Read, ASSURANCE);
         let failure = async {
             gate.reached().await;
@@ -276,7 +277,8 @@ async fn another_client_on_the_same_store_has_separate_records() {
     .await;
 }
 
-/// Checks that each request reads the store once. Only a status check reads it again and writes.
+/// Checks that each request reads the store once. Only a request with a status check also reads the
+/// store again and writes.
 #[tokio::test]
 async fn the_latest_assurance_costs_no_extra_store_operation() {
     everywhere(async |setup| {

@@ -45,9 +45,9 @@ impl Log {
     }
 }
 
-/// Keeps all log callsites enabled. With a single subscriber, a callsite that another test's thread
-/// reaches first is disabled for every thread. A few permanent subscribers that discard everything
-/// prevent this.
+/// Keeps all log callsites enabled. With a single subscriber, another test's thread can disable a
+/// callsite for every thread. A few permanent subscribers that discard all events keep the
+/// callsites enabled.
 pub(crate) fn keep_callsites_enabled() {
     static OTHERS: OnceLock<[Dispatch; 2]> = OnceLock::new();
     OTHERS.get_or_init(|| {
@@ -82,7 +82,7 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
-/// Names and values of all secrets that the test has seen so far.
+/// Names and values of the secrets that the test has collected.
 #[derive(Default)]
 pub(crate) struct Secrets(Vec<(&'static str, String)>);
 
@@ -131,7 +131,7 @@ impl Secrets {
         }
     }
 
-    /// Asserts that the test has seen a secret of each kind.
+    /// Asserts that the test has collected a secret of each kind.
     fn assert_complete(&self) {
         for expected in [
             "id_token",
@@ -181,7 +181,7 @@ fn parameter(url: &url::Url, name: &str) -> Option<String> {
 }
 
 async fn open(browser: &Browser, url: impl AsRef<str>, pages: &mut Vec<Page>) {
-    // Request the URL as a page, and as a script of the page.
+    // Request the URL like a browser that opens a page, and like a script of the page.
     for mode in ["navigate", "cors"] {
         let page = browser
             .request(Method::GET, url.as_ref())
@@ -204,7 +204,7 @@ async fn successful_and_failed_logins_leak_no_secret() {
     secrets.add("client_secret", setup.kyc.client().secret().unwrap());
     secrets.add("email", setup.ada.email());
     let subject = setup.ada.id().to_owned();
-    // The ID token is used only in the token exchange.
+    // The app uses the ID token only in the token exchange.
     let id_tokens = Arc::new(Mutex::new(Vec::<String>::new()));
     let seen = Arc::clone(&id_tokens);
     setup
@@ -216,7 +216,7 @@ async fn successful_and_failed_logins_leak_no_secret() {
         .always()
         .keep();
 
-    // The successful login.
+    // Performs a successful login.
     let browser = setup.kyc.browser();
     let login = setup.app.url("/auth/login?return_to=/token");
     open(&browser, &login, &mut pages).await;
@@ -233,7 +233,7 @@ async fn successful_and_failed_logins_leak_no_secret() {
     open(&browser, setup.app.url("/token"), &mut pages).await;
     secrets.add_stored(&setup).await;
 
-    // Logins that fail, one for each failure of a callback.
+    // Performs a failing login for each failure of a callback.
     let faults: [fn(&MockIssuer) -> kycport::mock::Rule; 8] = [
         |kyc| kyc.on(Endpoint::Token).fail(500),
         |kyc| kyc.on(Endpoint::Token).after().drop_connection(),
@@ -260,13 +260,13 @@ async fn successful_and_failed_logins_leak_no_secret() {
         let fault = fault(&setup.kyc).once();
         open(&other, &callback, &mut pages).await;
         fault.assert_hit();
-        // In a browser that did not start the login, and with a malformed callback.
+        // Another browser sends the callback, and a browser sends a malformed callback.
         open(&setup.kyc.browser(), &callback, &mut pages).await;
         open(&other, format!("{callback}&code=x"), &mut pages).await;
         open(&other, format!("{callback}%00"), &mut pages).await;
     }
 
-    // The store is down. Then the issuer is down.
+    // First the store is down, and then the issuer is down.
     let other = setup.kyc.browser();
     let callback = other.start_sign_in(&login, &setup.ada).await.unwrap();
     secrets.add("code", parameter(&callback, "code").unwrap());

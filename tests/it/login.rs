@@ -1,17 +1,17 @@
-//! Logins as the browser holds them, between the start and the callback.
+//! Logins between the start and the callback, with the cookie that the browser stores.
 
 use kycport::mock::Person;
 use url::{Url, form_urlencoded};
 
 use crate::visitor::{Answer, Visitor};
 
-/// Path that starts a login which returns to `/vault`.
+/// Path that starts a login. The login returns to `/vault`.
 pub(crate) const TO_THE_VAULT: &str = "/auth/login?return_to=/vault";
 
 /// Login that has started.
 #[derive(Debug, Clone)]
 pub(crate) struct Login {
-    /// Login cookie as the browser sends it: `name=value`.
+    /// Login cookie in the form that the browser sends: `name=value`.
     pub(crate) cookie: String,
     authorize: Url,
 }
@@ -52,7 +52,7 @@ impl Login {
         callback.unwrap()
     }
 
-    /// Returns a callback URL for this login with these parameters.
+    /// Returns a callback URL with the state of this login and these parameters.
     pub(crate) fn callback(&self, pairs: &[(&str, &str)]) -> String {
         let query = form_urlencoded::Serializer::new(String::new())
             .append_pair("state", &self.state())

@@ -1,4 +1,4 @@
-//! Cookies of pending logins: their store operations, their number per browser and their size.
+//! Tests of the cookies of pending logins: store operations, number per browser, and size.
 
 use std::time::Duration;
 
@@ -22,7 +22,8 @@ use crate::{
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Limits per browser: number of logins, and total bytes of the names and values of their cookies.
+/// Limits per browser: the number of logins, and the total bytes of the names and values of the
+/// login cookies.
 const MAX_LOGINS: usize = 4;
 const MAX_BYTES: usize = 3 * 1024;
 
@@ -52,7 +53,7 @@ async fn a_login_and_rejected_callbacks_write_nothing() {
     // cases 28, 100, 140
     let setup = setup().await;
     let visitor = visitor(&setup.app);
-    // The store is read again for an unknown key after five seconds.
+    // The app reads the store again for an unknown key after five seconds.
     setup.kyc.clock().freeze();
     // The first login creates the key.
     Login::start(&visitor, TO_THE_VAULT, "").await;
@@ -78,7 +79,7 @@ async fn a_login_and_rejected_callbacks_write_nothing() {
                 (cookies, login.callback(&code), "unknown_login")
             }
             2 => {
-                // The cookie of another login, under the name of this login.
+                // The browser sends the cookie of another login under the name of this login.
                 let cookies = format!("{}={}", login.name(), logins[n + 1].value());
                 (cookies, login.callback(&code), "unknown_login")
             }
@@ -100,7 +101,8 @@ async fn a_login_and_rejected_callbacks_write_nothing() {
         assert_eq!(answer.code(), refusal, "{n}");
         let (set, deleted) = answer.set_and_deleted();
         assert_eq!(set.len(), 0, "{n}");
-        // A login that did not open, or that can still be completed, keeps its cookie.
+        // The callback does not delete a cookie that it cannot open, or whose login can still be
+        // completed.
         let ends_the_login = matches!(refusal, "invalid_issuer_response" | "declined");
         assert_eq!(deleted.len(), usize::from(ends_the_login), "{n}");
     }
@@ -178,7 +180,7 @@ async fn an_unreadable_login_cookie_is_evicted_first() {
         format!("{LOGIN_COOKIES}zzzzzzzzzzzz={}", "A".repeat(300)),
         format!("{LOGIN_COOKIES}zzzzzzzzzzzz={}", spare.value()),
         tampered(spare, 1),
-        // The cookie of an app that uses another issuer.
+        // The browser sends the cookie of an app that uses another issuer.
         foreign.cookie.clone(),
     ] {
         let name = odd.split_once('=').unwrap().0;
@@ -190,11 +192,11 @@ async fn an_unreadable_login_cookie_is_evicted_first() {
             assert_eq!(answer.set_and_deleted().1, [name], "{odd:.60}");
         }
     }
-    // A name that occurs twice is not opened.
+    // The app opens no login cookie whose name occurs twice.
     let twice = format!("{0}; {0}; {1}", spare.cookie, cookies(logins));
     let answer = visitor.get(TO_THE_VAULT, &twice).await.unwrap();
     assert_eq!(answer.set_and_deleted().1, [spare.name()]);
-    // Cookies with other names are not changed.
+    // The app does not change cookies with other names.
     let others =
         "__Host-kycport-login-short=x; __Host-kycport-login=x; kycport-login-AAAAAAAAAAAA=x";
     let sent = format!("{others}; {}", cookies(logins));
@@ -227,12 +229,12 @@ async fn login_cookies_of_a_browser_fit_into_three_kib() {
             held.len() <= MAX_LOGINS && bytes <= MAX_BYTES,
             "{n}: {bytes}"
         );
-        // No login is deleted without need.
+        // The app deletes only as many logins as the limits require.
         assert!(held.len() > n.min(2), "{n}: {bytes}");
     }
     let long_ones = || held.iter().filter(|it| size(it) > 700);
     assert!(long_ones().count() < held.len());
-    // A login with the long path returns there.
+    // A login with the long path returns to this path.
     let newest = long_ones().next_back().unwrap();
     let callback = newest.allow(&visitor, &setup.ada).await;
     let answer = visitor.get(&callback, &cookies(&held)).await.unwrap();
@@ -256,7 +258,7 @@ async fn sign_in(visitor: &Visitor, person: &Person) -> String {
 
 #[tokio::test]
 async fn the_response_head_of_a_login_start_fits_into_four_kib() {
-    // Proxies read a head of 4 KiB by default.
+    // By default, proxies read a response head of at most 4 KiB.
     let kyc = MockIssuer::start().await;
     let ada = kyc.person("ada").tier(KycTier::T1).create();
     let stored = serve(&kyc, |config| config).await;
@@ -287,7 +289,8 @@ async fn the_response_head_of_a_login_start_fits_into_four_kib() {
             .lines()
             .filter_map(|line| line.strip_prefix("set-cookie: "))
             .collect();
-        // The new login, and the logins that it evicts.
+        // The response head sets the cookie of the new login and deletes the cookies of the evicted
+        // logins.
         assert!(set.len() >= 2, "{set:?}");
         for cookie in set {
             assert!(cookie.len() <= 1024, "{}", cookie.len());
@@ -324,7 +327,7 @@ async fn a_non_ascii_cookie_of_another_app_is_ignored() {
     let odd = b"odd=\xff\xfe\x80; ";
     let head =
         |path: &str| format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncookie: ");
-    // Sends the cookies at the start of a login, and at the callback.
+    // The test sends the cookies at the start of a login and at the callback.
     let start = [head(TO_THE_VAULT).as_bytes(), odd, b"\r\n\r\n"].concat();
     assert!(raw(&setup.app, &start).await.starts_with("HTTP/1.1 303"));
     let login = Login::start(&visitor, TO_THE_VAULT, "").await;
@@ -413,7 +416,8 @@ async fn logout_ends_the_pending_logins_of_the_browser() {
     assert_eq!(held().filter(|(name, _)| own(name)).count(), 4);
     let out = || browser.request(Method::POST, setup.app.url("/auth/logout"));
 
-    // A logout request from another site aborts no login. Neither does an outage of the store.
+    // A logout request from another site aborts no login. An outage of the store does not abort a
+    // login either.
     let evil = Url::parse("https://evil.example/").unwrap();
     let page = out().from(&evil).stay().send().await.unwrap();
     assert_eq!(page.assert_status(403).header("set-cookie"), None);
@@ -432,7 +436,7 @@ async fn logout_ends_the_pending_logins_of_the_browser() {
     }
     setup.kyc.requests(Endpoint::Token).assert_count(0);
 
-    // Signing out without a session also aborts the logins.
+    // A logout without a session also aborts the logins.
     browser.start_sign_in(&login, &setup.ada).await.unwrap();
     browser.get(setup.app.url("/")).await.unwrap();
     out().form(&[]).stay().send().await.unwrap();

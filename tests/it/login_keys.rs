@@ -1,5 +1,5 @@
-//! Keys that seal pending logins: one key in the store for all instances, or a key derived from the
-//! session keys.
+//! Tests of the keys that seal pending logins. All instances use one key in the store, or each
+//! instance derives the key from the session keys.
 
 use std::{sync::Arc, time::Duration};
 
@@ -126,13 +126,13 @@ async fn instances_share_the_key_that_the_first_login_creates() {
 #[tokio::test]
 async fn simultaneous_first_logins_use_the_same_key() {
     everywhere_unsealed(async |setup| {
-        // Both instances see that the store has no key.
+        // Both instances read the store before it has a key.
         setup.store.let_meet(Op::Read, LOGIN_KEY, 2);
         let visitor = Visitor::new(setup.app.url(""));
         let start = || Login::start(&visitor, TO_THE_VAULT, "");
         let (one, other) = tokio::join!(start(), start());
         assert_eq!(setup.store.bodies(LOGIN_KEY).await.len(), 1);
-        // Each login is completed at either instance.
+        // Both instances can complete each login.
         for login in [&one, &other, &start().await, &start().await] {
             let callback = login.allow(&visitor, &setup.ada).await;
             let answer = visitor.get(&callback, &login.cookie).await.unwrap();
@@ -152,7 +152,7 @@ async fn a_login_key_is_replaced_after_a_week_and_earlier_logins_still_complete(
         records[0]["current"]["name"].clone()
     };
     let first = name().await;
-    // After this time, two logins start. This instance caches the key for ten minutes.
+    // Two logins start after this time. The first instance caches the key for ten minutes.
     setup.kyc.clock().advance(6 * DAY + 1439 * MINUTE);
     let before = [one.start().await, other.start().await, other.start().await];
     assert_eq!(name().await, first);
@@ -201,7 +201,7 @@ async fn an_unknown_login_key_is_looked_up_once_per_five_seconds() {
         assert_eq!(instance.store.writes(), 0);
         instance.store.count(Op::Read)
     };
-    // The keys were read a moment ago.
+    // The instance has read the keys a moment ago.
     assert_eq!(ask().await, 0);
     for _ in 0..3 {
         setup.kyc.clock().advance(5 * SECOND);
@@ -232,7 +232,7 @@ async fn the_first_login_does_not_start_while_the_store_is_down() {
         instance.store.heal();
         assert_eq!(instance.store.bodies(LOGIN_KEY).await.len(), 0);
     }
-    // The write of a key was not acknowledged. The next attempt finds the key.
+    // The store wrote the key, but its response was lost. The next attempt finds the key.
     instance.store.lose_answer(Op::Write, LOGIN_KEY);
     assert_eq!(instance.try_to_start().await, unavailable());
     let login = instance.start().await;
@@ -257,7 +257,7 @@ async fn with_a_cached_key_logins_start_while_the_store_is_down() {
     let login = instance.start().await;
     instance.store.heal();
     assert_eq!(instance.complete(&login, &setup.ada).await, "/vault");
-    // A key that was read a week ago may have been replaced twice.
+    // Other instances may have replaced a key twice in the week since this instance read the key.
     instance.store.fail();
     setup.kyc.clock().advance(7 * DAY);
     assert_eq!(instance.try_to_start().await, unavailable());
@@ -273,7 +273,7 @@ async fn an_unreadable_stored_key_is_not_replaced() {
     let new = setup.instance().await;
     assert_eq!(new.try_to_start().await, unavailable());
     assert_eq!(old.store.bodies(LOGIN_KEY).await, [unreadable]);
-    // An instance that has the key cached continues.
+    // An instance that has cached the key can still start logins.
     setup.kyc.clock().advance(9 * MINUTE);
     assert_eq!(old.complete(&login, &setup.ada).await, "/vault");
     setup.kyc.clock().advance(2 * MINUTE);

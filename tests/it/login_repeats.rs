@@ -1,4 +1,5 @@
-//! Callbacks that arrive more than once, out of order, or after the browser has disconnected.
+//! Tests of callbacks that arrive more than once, out of order, or after the browser has
+//! disconnected.
 
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ async fn started(setup: &TestApp) -> (Browser, Url) {
     (browser, callback)
 }
 
-/// Waits until the login lock has been requested this many times.
+/// Waits until callbacks have requested the login lock this number of times.
 async fn until_lock_requested(setup: &TestApp, times: usize) {
     let claimed = async {
         while setup.store.count(Op::Acquire) < times {
@@ -61,7 +62,8 @@ async fn tabs_complete_their_logins_in_any_order() {
             let page = browser.open(callback).await.unwrap();
             page.assert_status(303);
             assert_eq!(page.header("location"), Some(path.as_str()));
-            // The callback deletes its own cookie and keeps the cookies of the other tabs.
+            // The callback deletes the cookie of its login and keeps the cookies of logins in other
+            // tabs.
             let (set, deleted) = set_and_deleted(&page);
             assert_eq!((set.len(), deleted.len()), (1, 1));
             let held = browser.cookies(setup.app.url("/"));
@@ -124,7 +126,7 @@ async fn a_repeated_callback_waits_for_the_first_callback() {
             }
             setup.store.forget();
             let (second, third) = (open(&signed_out), open(&signed_in));
-            // Each callback has requested the lock twice.
+            // Each of the two waiting callbacks has requested the lock twice.
             until_lock_requested(&setup, 4).await;
             assert!(!second.is_finished() && !third.is_finished());
             if let Some(gate) = at_kycport {
@@ -135,12 +137,12 @@ async fn a_repeated_callback_waits_for_the_first_callback() {
             let page = first.await.unwrap();
             assert_eq!(page.assert_status(303).header("location"), Some("/vault"));
             assert_eq!(set_and_deleted(&page).0, [SESSION_COOKIE]);
-            // A service worker or a proxy may have sent both requests. The browser shows the second
-            // response, and the session cookie came with the first.
+            // A service worker or a proxy may have sent both requests. The first response sets the
+            // session cookie, and the browser shows the second response.
             let page = second.await.unwrap();
             assert_eq!(page.assert_status(303).header("location"), Some("/vault"));
             assert_eq!(page.header("set-cookie"), None);
-            // A person who is signed in is redirected to the requested page, in the same session.
+            // The app redirects a signed-in person to the requested page and keeps the session.
             let page = third.await.unwrap();
             assert_eq!(page.assert_status(303).header("location"), Some("/vault"));
             assert_eq!(set_and_deleted(&page).0.len(), 0);
@@ -174,7 +176,7 @@ async fn a_repeated_callback_waits_for_at_most_five_seconds() {
     second.unwrap().assert_status(400);
     let page = third.unwrap();
     assert_eq!(page.assert_status(303).header("location"), Some("/vault"));
-    // The first callback is not disturbed.
+    // The later callbacks do not disturb the first callback.
     assert!(!first.is_finished());
     gate.release();
     first.await.unwrap().assert_status(303);
@@ -199,7 +201,7 @@ async fn at_most_64_callbacks_wait() {
     let waiting: Vec<_> = (0..MAX_WAITING).map(|_| open()).collect();
     until_lock_requested(&setup, 2 * MAX_WAITING).await;
 
-    // The lock is read once, and the callback does not wait.
+    // The callback requests the lock once and does not wait.
     let one_more = visitor.get(&callback, &login.cookie).await.unwrap();
     assert_eq!(one_more.code(), "finished_login");
     let still = waiting.iter().filter(|it| !it.is_finished());
@@ -231,7 +233,7 @@ async fn a_login_is_completed_although_its_browser_disconnects() {
         }
         gate.release();
 
-        // The code has been redeemed, and its session exists.
+        // The first request has redeemed the code and created the session.
         let page = browser.open(&callback).await.unwrap();
         assert_eq!(page.assert_status(303).header("location"), Some("/vault"));
         assert_eq!(page.header("set-cookie"), None);
@@ -257,8 +259,8 @@ async fn a_login_whose_browser_disconnects_before_the_exchange_is_released() {
             let page = setup.kyc.browser().get(setup.app.url("/")).await;
             page.unwrap().assert_ok();
         }
-        // The second request finds the lock taken, and gets the lock when the first request
-        // releases it.
+        // The second request waits for the lock and gets the lock when the first request releases
+        // it.
         setup.store.forget();
         let (again, url) = (browser.clone(), callback.clone());
         let second = tokio::spawn(async move { again.open(url).await.unwrap() });

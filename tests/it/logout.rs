@@ -86,7 +86,7 @@ async fn a_revoked_session_is_deleted_from_the_store() {
         assert_eq!(me(&setup, &stolen).await, 401);
         let page = stolen.open(setup.app.url("/vault")).await.unwrap();
         page.assert_status(303);
-        // A second logout has the same result.
+        // A second logout gets the same response as the first logout.
         let again = stolen.post_form(setup.app.url("/auth/logout"), &[]).await;
         again.unwrap().assert_ok();
     })
@@ -121,7 +121,8 @@ async fn neither_an_image_nor_another_site_can_sign_a_person_out() {
         assert_eq!(page.header("set-cookie"), None);
         assert_eq!(me(&setup, &browser).await, 200);
     }
-    // `SameSite` withholds the session cookie. The response must then not delete the cookie.
+    // The browser does not send the session cookie because of `SameSite`. The response must not
+    // delete the cookie.
     let page = browser
         .request(Method::POST, &url)
         .from(&evil)
@@ -217,7 +218,7 @@ async fn a_logout_without_a_session_is_not_logged() {
     let browser = signed_in(&setup).await;
     let stolen = browser.clone();
     let logout = setup.app.url("/auth/logout");
-    // The second cookie names a session that has ended.
+    // The second cookie has the key of a session that has ended.
     for browser in [&browser, &stolen] {
         let request = browser.request(Method::POST, logout.as_str());
         request.fetch().send().await.unwrap().assert_status(204);
@@ -263,10 +264,10 @@ async fn login_returns_to_a_page_of_this_app_or_to_the_home_page() {
         ("/\r\nlocation: https://evil.example", "/"),
         ("/\u{2028}", "/%E2%80%A8"),
         ("/\u{ff0f}evil.example", "/%EF%BC%8Fevil.example"),
-        // A path with a space or an umlaut, encoded once or twice by the caller.
+        // These paths contain a space or an umlaut, which the caller encoded once or twice.
         ("/vault?name=Zo\u{eb} Ada", "/vault?name=Zo%C3%AB%20Ada"),
         ("/vault?name=Zo%C3%AB%20Ada", "/vault?name=Zo%C3%AB%20Ada"),
-        // The login and logout endpoints would cause a redirect loop.
+        // A login that returned to the login or logout endpoint would cause a redirect loop.
         ("/auth/login", "/"),
         ("/auth/login?return_to=/vault", "/"),
         ("/auth/callback?code=x&state=y", "/"),

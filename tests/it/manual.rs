@@ -1,13 +1,13 @@
-//! Parses the tables of the manual's page on operations.
+//! Parser for the tables of the manual's page on operations.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 const PAGE: &str = include_str!("../../src/guide/operations.md");
 
-/// Table row: the text of each cell, by column name.
+/// Table row: maps the name of a column to the text of its cell.
 pub(crate) type Row = BTreeMap<String, String>;
 
-/// Returns the table below a heading: its rows, by the name in the first column.
+/// Returns the rows of the table below a heading, by the name in the first column.
 pub(crate) fn table(heading: &str) -> BTreeMap<String, Row> {
     let (_, section) = PAGE.split_once(&format!("\n## {heading}\n")).unwrap();
     let section = section.split("\n## ").next().unwrap();

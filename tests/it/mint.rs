@@ -27,7 +27,7 @@ pub(crate) fn now() -> Timestamp {
     Timestamp::from_unix(NOW)
 }
 
-/// Returns the key for this seed: the issuer's key, or another key.
+/// Returns the key for this seed. Different seeds give the issuer's key and other keys.
 pub(crate) fn key(seed: u8) -> SigningKey {
     SigningKey::from_bytes(&[seed; 32])
 }
@@ -37,7 +37,7 @@ pub(crate) fn jwk(key: &SigningKey, kid: &str) -> Value {
     json!({"kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": kid, "x": x})
 }
 
-/// Key set with the issuer's one key.
+/// Returns the key set that contains only the issuer's key.
 pub(crate) static KEYS: LazyLock<KeySet> = LazyLock::new(|| keys(&[jwk(&key(1), KID)]));
 
 pub(crate) fn keys(members: &[Value]) -> KeySet {
@@ -49,12 +49,12 @@ pub(crate) fn b64(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// Signs these two texts into a compact JWS, without checking them.
+/// Signs these two texts as a compact JWS, without validating the texts.
 pub(crate) fn sign(header: &str, payload: &str) -> String {
     sign_parts(&b64(header), &b64(payload))
 }
 
-/// Signs two parts that are already encoded, correctly or not.
+/// Signs two parts that the caller has encoded, correctly or not.
 pub(crate) fn sign_parts(header: &str, payload: &str) -> String {
     sign_input(&format!("{header}.{payload}"))
 }
@@ -180,7 +180,7 @@ impl Mint {
 
     /// Returns a valid token of exactly `length` bytes.
     pub(crate) fn of_length(self, length: usize) -> String {
-        // Unpadded base64 has no length of the form 4n + 1, so the header is also padded.
+        // Unpadded base64 has no length of the form 4n + 1, so this function also pads the header.
         (0..3)
             .filter_map(|extra| {
                 let header = format!("{}{}", self.header(), " ".repeat(extra));
@@ -206,7 +206,7 @@ pub(crate) fn access_expectation() -> ExpectedAccessToken {
     ExpectedAccessToken::new(ISSUER, CLIENT)
 }
 
-/// Returns the rejection because of a claim.
+/// Returns the error for a rejected claim.
 pub(crate) fn claim(name: &'static str, problem: ClaimError) -> Verdict {
     Err(TokenValidationError::Claim { name, problem })
 }

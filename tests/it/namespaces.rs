@@ -1,4 +1,4 @@
-//! Two relying parties on one store. Each sees only its own records.
+//! Tests with two relying parties on one store. Each relying party reads only its own records.
 
 use kycport::{
     KycTier, RelyingParty, RunningApp,
@@ -24,13 +24,13 @@ struct Party {
     _app: RunningApp,
 }
 
-/// Both relying parties. The same person has the same subject at both.
+/// Both relying parties. A person has the same subject at both relying parties.
 struct SharedStoreTest {
     one: Party,
     other: Party,
     /// Issuer of the other relying party.
     kyc: MockIssuer,
-    /// Issuer of the first relying party, if it has its own issuer.
+    /// Issuer of the first relying party. `None` if both relying parties share one issuer.
     _issuer: Option<MockIssuer>,
     store: RecordingStore,
     is_sealed: bool,
@@ -61,7 +61,7 @@ impl Party {
         }
     }
 
-    /// Signs Ada in. Returns her session cookie.
+    /// Signs Ada in, and returns her session cookie.
     async fn sign_in(&self) -> String {
         self.sign_in_with("").await
     }
@@ -230,8 +230,8 @@ async fn a_cookie_of_one_relying_party_ends_no_session_at_the_other() {
         assert_eq!(out.unwrap().status, 401);
         let out = setup.other.visitor.post("/auth/logout", &cookie, &[]).await;
         assert_eq!(out.unwrap().status, 204);
-        // A login replaces the browser's session only if the session belongs to the same relying
-        // party.
+        // A login revokes the session of the browser only if the session belongs to the same
+        // relying party.
         let there = setup.other.sign_in_with(&cookie).await;
         assert_eq!(setup.other.me(&there).await, 200);
         assert_eq!(setup.one.me(&cookie).await, 200);

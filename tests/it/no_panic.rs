@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::mint::{ACCESS, ID, Mint, b64, jwk, key, sign_parts};
 
-/// Pseudo-random numbers that are the same in every run (`SplitMix64`).
+/// Pseudorandom number generator (`SplitMix64`) that returns the same numbers in every run.
 struct Random(u64);
 
 impl Random {
@@ -30,8 +30,8 @@ impl Random {
     }
 }
 
-/// Returns `seed` with one to four small changes: flip a bit, set a byte, cut, repeat or move a
-/// part, or insert a word of the grammar.
+/// Returns `seed` with one to four small changes. A change flips a bit, sets a byte, cuts, repeats
+/// or moves a part, or inserts a word of the grammar.
 fn mutated(rng: &mut Random, seed: &[u8], words: &[&str]) -> Vec<u8> {
     let mut bytes = seed.to_vec();
     for _ in 0..=rng.below(4) {
@@ -93,7 +93,8 @@ const JSON_WORDS: [&str; 24] = [
     "\u{e9}",
 ];
 
-/// Verifies mutations of a valid token. Each differs from the valid token and is rejected.
+/// Verifies mutations of a valid token. Each mutation differs from the valid token, and the client
+/// rejects each mutation.
 fn verify_mutations(mint: Mint, seed: u64, rounds: usize) {
     let good = mint.good();
     let mut rng = Random(seed);
@@ -105,7 +106,8 @@ fn verify_mutations(mint: Mint, seed: u64, rounds: usize) {
     }
 }
 
-/// Verifies correctly signed tokens whose header or payload is mutated JSON. Some may be valid.
+/// Verifies correctly signed tokens whose header or payload is mutated JSON. Some of these tokens
+/// may be valid.
 fn verify_signed_mutations(mint: Mint, seed: u64, rounds: usize) {
     let (header, claims) = (mint.header().to_string(), mint.claims().to_string());
     let mut rng = Random(seed);
@@ -125,7 +127,7 @@ fn verify_signed_mutations(mint: Mint, seed: u64, rounds: usize) {
             refusals.insert(refusal.code());
         }
     }
-    // The mutations get past the JSON parser.
+    // Each of these checks has rejected at least one mutation.
     for code in ["not_json", "algorithm", "type", "unknown_key", "claim"] {
         assert!(refusals.contains(code), "{code} never occurred");
     }

@@ -1,4 +1,4 @@
-//! Records the log events, spans and metrics of this crate on the current thread.
+//! Recorder of this crate's log events, spans and metrics on the current thread.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,7 +20,7 @@ use tracing_subscriber::{
 
 use crate::leaks::keep_callsites_enabled;
 
-/// Event, or span when it closes.
+/// Log event, or a span that has closed.
 #[derive(Debug, Clone)]
 pub(crate) struct Recorded {
     pub(crate) name: &'static str,
@@ -56,7 +56,7 @@ struct Inner {
     spans: Vec<Recorded>,
 }
 
-/// Recorder of this thread. It records until its guard is dropped.
+/// Recorder of the current thread. It records until the test drops the recorder's guard.
 #[derive(Clone, Default)]
 pub(crate) struct Observed(Arc<Mutex<Inner>>);
 

@@ -89,7 +89,7 @@ async fn the_reference_is_in_every_log_event_of_a_request() {
     assert_eq!(span.value("reference"), reference);
     assert_eq!(span.value("outcome"), "unknown");
     assert_eq!(span.value("tier"), "t2");
-    // The call runs in its own task, and still belongs to the request's span.
+    // The call to KYCPort runs in its own task and still belongs to the span of the request.
     let [call] = &observed.of("kycport.call.rejected")[..] else {
         panic!("expected one rejected call");
     };
@@ -102,10 +102,10 @@ async fn the_reference_is_in_every_log_event_of_a_request() {
         panic!("expected one failed request");
     };
     assert_eq!(failed.value("reference"), reference);
-    // The next request has another reference.
+    // The next request has another correlation ID.
     let page = browser.fetch(app.url("/sensitive")).await.unwrap();
     assert_ne!(page.json()["reference"], reference);
-    // A built-in route of this crate, and a callback that does not reach KYCPort.
+    // The test requests a built-in route of this crate. The callback does not call KYCPort.
     let visit = browser.request(Method::GET, app.url("/auth/callback?code=x"));
     let page = visit.fetch().send().await.unwrap();
     let reference = page.assert_status(400).json()["reference"].clone();
@@ -143,11 +143,12 @@ async fn instances_with_the_same_log_key_use_the_same_pseudonyms() {
     assert_ne!(name, name_at(shared, &bob).await);
     assert_ne!(name, name_at(other, &ada).await);
     assert_ne!(name, name_at(none, &ada).await);
-    // Within one process, the log lines of a person share a pseudonym without any setting.
+    // Without any setting, all log lines of a person in one process contain the same pseudonym.
     assert_eq!(name_at(none, &ada).await, name_at(none, &ada).await);
 }
 
-/// Middleware like the tracing middleware of an app, with field names equal to this crate's names.
+/// Middleware like the tracing middleware of an app. Its fields have the same names as the fields
+/// of this crate.
 async fn app_span_middleware(request: Request, next: Next) -> Response {
     let span = tracing::info_span!(
         target: "kycport::the_apps_own",
@@ -163,7 +164,7 @@ async fn app_span_middleware(request: Request, next: Next) -> Response {
 
 #[tokio::test]
 async fn a_span_of_the_app_is_not_changed() {
-    // With this crate's spans disabled, the app's span is the enclosing span.
+    // The app's span is the enclosing span if this crate's spans are disabled.
     let (observed, _listening) = Observed::listen_to("kycport::the_apps_own=trace");
     let kyc = MockIssuer::start().await;
     let ada = kyc.person("ada").tier(KycTier::T1).create();
@@ -194,12 +195,12 @@ fn assert_documented(entry: &Recorded, rows: &BTreeMap<String, manual::Row>) {
         entry.fields.iter().map(|name| (*name).to_owned()).collect();
     assert_eq!(fields, said_fields, "{}", entry.name);
     assert_eq!(words(&row["target"]), [entry.target.to_owned()].into());
-    // All spans have the same level, which the page states above the table.
+    // All spans have one level, and the manual's page states this level above the table.
     let level = row.get("level").map_or("info", String::as_str);
     assert_eq!(level, entry.level, "{}", entry.name);
 }
 
-/// Asserts that there is no secret, no person and no control character in the output.
+/// Asserts that the output contains no secret, no personal data and no control character.
 fn assert_no_canary(canaries: &[String], all: &[Recorded]) {
     assert!(canaries.len() > 30, "{}", canaries.len());
     for entry in all {

@@ -1,5 +1,5 @@
-//! Outages of the store servers and of KYCPort. During an outage, no request without a session is
-//! accepted, no person is signed out, and no operation is falsely reported as done.
+//! Tests of outages of the store servers and of KYCPort. During an outage, the app accepts no
+//! request without a session, signs no person out, and does not report a failed operation as done.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ use crate::{
 /// request.
 const MAX_WAIT: Duration = Duration::from_secs(9);
 
-/// Waits. A client does not report when it is connected again.
+/// Waits. A store client does not report that it is connected again.
 #[expect(
     clippy::disallowed_methods,
     reason = "a test cannot set a server's clock"
@@ -75,12 +75,12 @@ struct OutageTest {
     /// Ada's browser, signed in.
     browser: Browser,
     key: Option<String>,
-    /// Ada's browser, on the way back from KYCPort.
+    /// Ada's browser, before its callback request.
     half_way: Browser,
     callback: String,
     /// Bob's browser. Bob wants to sign out.
     leaving: Browser,
-    /// Eve's browser. All her sessions were revoked.
+    /// Eve's browser. The test has revoked all sessions of Eve.
     ended: Browser,
     sessions: Sessions,
     party: RelyingParty,
@@ -135,10 +135,11 @@ impl OutageTest {
             .await
             .unwrap();
         self.kyc.requests(Endpoint::Token).assert_count(0);
-        // A request without a cookie needs no server.
+        // The app needs no store server for a request without a cookie.
         let page = self.kyc.browser().get(self.app.url("/")).await.unwrap();
         assert_eq!(page.assert_ok().body(), "signed out");
-        // The start of a login needs no server either: its state is in a cookie.
+        // The app needs no store server to start a login, because a cookie stores the state of the
+        // login.
         let login = self.app.url("/auth/login");
         for _ in 0..2 {
             let browser = self.kyc.browser();
@@ -148,7 +149,7 @@ impl OutageTest {
         }
     }
 
-    /// Sends all requests simultaneously. Each waits up to its limit.
+    /// Sends all requests simultaneously. Each request waits up to its limit.
     async fn assert_all_requests_wait(&self) {
         let of_ada = [
             "/vault",
@@ -193,7 +194,7 @@ impl OutageTest {
         assert_eq!(store.status, Status::Fail);
     }
 
-    /// Waits until the server answers again. The server still has its records.
+    /// Waits until the store server responds again. The store server still has its records.
     async fn assert_reachable_again(&self) {
         let me = self.app.url("/auth/me");
         let mut page = self.browser.fetch(&me).await.unwrap();
@@ -213,18 +214,19 @@ impl OutageTest {
         }
     }
 
-    /// Checks that every person can continue.
+    /// Checks that every person can continue after the outage.
     async fn assert_everybody_continues(&self) {
-        // The code is still valid.
+        // The authorization code is still valid.
         let page = self.half_way.open(&self.callback).await.unwrap();
         page.assert_status(303);
         self.kyc.requests(Endpoint::Token).assert_count(1);
-        // The app did not report the result of Bob's sign-out, so Bob may be signed in or not.
+        // Bob may be signed in or signed out, because the app did not report the result of his
+        // sign-out.
         self.sessions.revoke_all(self.bob.id()).await.unwrap();
         let left = status(&self.leaving, self.app.url("/auth/me")).await;
         assert_eq!(left, 401);
         assert_eq!(self.sessions.list(self.ada.id()).await.unwrap().len(), 2);
-        // The result of the last check is cached for a second.
+        // The app caches the result of the last readiness check for a second.
         let mut readiness = self.party.readiness().await;
         for _ in 0..200 {
             if readiness.is_ready() {
@@ -285,20 +287,20 @@ async fn outages(mut server: Server) {
         join_all(scenes.map(of)).await;
     };
 
-    // The server hangs.
+    // The store server hangs.
     server.pause();
     all(|setup| Box::pin(setup.assert_unreachable())).await;
     server.resume();
     all(|setup| Box::pin(setup.assert_reachable_again())).await;
 
-    // The server is killed, and KYCPort also stops.
+    // The test kills the store server and also stops KYCPort.
     server.kill();
     for setup in scenes {
         setup.kyc.stop().unwrap();
     }
     all(|setup| Box::pin(setup.assert_unreachable())).await;
     server.start_again();
-    // People who are signed in continue without KYCPort.
+    // People who are signed in can use the app without KYCPort.
     all(|setup| Box::pin(setup.assert_reachable_again())).await;
     for setup in scenes {
         setup.kyc.restart().unwrap();
@@ -368,7 +370,7 @@ async fn a_kycport_outage_signs_no_person_out() {
                 for path in ["/vault", "/auth/me", "/vault", "/auth/me"] {
                     assert_eq!(asks(path).await, 200);
                 }
-                // A fresh status is unavailable at both instances.
+                // Both instances respond with 503 to a request for a fresh status.
                 assert_eq!(asks("/sensitive").await, 503);
                 assert_eq!(asks("/sensitive").await, 503);
                 assert_eq!(browser.cookie(&login, SESSION_COOKIE), key);
@@ -381,7 +383,7 @@ async fn a_kycport_outage_signs_no_person_out() {
                 let trouble = trouble.always();
                 is_signed_in().await;
                 drop(trouble);
-                // After a 429, the rate limit ends and requests continue.
+                // The app sends requests again when the rate limit after a 429 has ended.
                 setup.kyc.clock().advance(Duration::from_secs(61));
                 assert_eq!(asks("/sensitive").await, 200);
             }

@@ -1,4 +1,4 @@
-//! Owner of a session key: the key gives access only to the records of one person.
+//! Tests of the owner in a session key. The key gives access only to the records of this person.
 
 use std::time::Duration;
 
@@ -66,13 +66,13 @@ async fn assert_signed_out(setup: &TestApp, key: &[u8]) {
     assert_eq!(page.body(), "signed out");
 }
 
-/// Returns the records of this record kind, with their owners.
+/// Returns the records of this record kind and their owners.
 async fn records(setup: &TestApp, kind: Kind) -> Vec<(Owner, RecordKey, Entry)> {
     let of_kind = |key: &RecordKey| Kind::Record(key.family) == kind;
     setup.store.entries(of_kind).await
 }
 
-/// Writes like an attacker with write access to the store.
+/// Writes a record like an attacker with write access to the store.
 async fn put(setup: &TestApp, owner: &Owner, key: RecordKey, entry: &Entry) {
     let write = Write {
         key,
@@ -106,7 +106,7 @@ async fn a_key_with_another_owner_finds_and_ends_no_session() {
             forged(&[7; 48], &ada_key),
         ] {
             assert_signed_out(&setup, &key).await;
-            // The request signs no person out, because the session that it names does not exist.
+            // The request signs no person out, because no session with this key exists.
             let out = ask(&setup, Method::POST, "/auth/logout", &key).await;
             out.assert_status(204);
             let thief = setup.kyc.browser();
@@ -193,7 +193,8 @@ async fn an_assurance_of_another_person_is_not_used() {
 
         put(&setup, &ada_owner, place, verified).await;
 
-        // The assurance is unreadable. It is not treated as missing, and not read as Eve's.
+        // The assurance is unreadable. The app treats the assurance neither as missing nor as the
+        // assurance of Eve.
         assert_eq!(status().await, Value::Null);
         setup.kyc.forget_requests();
         let page = ask(&setup, Method::GET, "/guarded", &ada_key).await;

@@ -1,4 +1,4 @@
-//! Budget of the questions to KYCPort that one person can cause.
+//! Tests of the budget of status requests that one person can cause.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use kycport::{
 
 use crate::assurance_setup::{AssuranceTest, Instance, Key, MINUTE, unknown_status};
 
-/// A person who is never verified far enough, signed in.
+/// Creates and signs in a person who never reaches the required tier.
 async fn eve(setup: &AssuranceTest, app: &Instance) -> (Person, String) {
     let eve = setup.kyc.person("eve").tier(KycTier::T0).create();
     let cookie = setup.signed_in_as(app, &eve).await;
@@ -25,7 +25,7 @@ async fn a_loop_of_one_person_spends_a_bounded_part_of_the_quota() {
         let of_ada = setup.signed_in(&app).await;
         let (_, of_eve) = eve(&setup, &app).await;
         setup.pass(11 * MINUTE, &[]);
-        // Failures are not recorded, so each request asks.
+        // The app does not store failures, so each request to the app causes a status request.
         let fault = setup.kyc.on(Endpoint::Status).fail(500).always();
         for _ in 0..100 {
             assert_eq!(app.ask(path, &of_eve).await, unknown_status());
@@ -39,7 +39,7 @@ async fn a_loop_of_one_person_spends_a_bounded_part_of_the_quota() {
         );
         app.assert_admits_fresh(&of_ada).await;
         app.assert_admits(&of_ada).await;
-        // The budget grows again.
+        // The budget grows again with time.
         setup.pass(Duration::from_secs(3), &[]);
         let asked = setup.asked();
         app.ask(path, &of_eve).await;
@@ -69,7 +69,7 @@ async fn after_a_429_the_quota_is_left_to_others_and_to_sensitive_actions() {
         assert_eq!(app.ask("/guarded", &of_eve).await, unknown_status());
     }
     assert_eq!(setup.asked(), asked);
-    // The loop blocks no other person and none of the following requests.
+    // The requests of Eve block neither the requests of Ada nor sensitive actions of Eve.
     app.assert_admits(&of_ada).await;
     assert_ne!(app.ask("/fresh", &of_eve).await, unknown_status());
     assert_eq!(setup.asked(), asked + 2);

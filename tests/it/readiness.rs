@@ -1,4 +1,5 @@
-//! Readiness of an instance: whether its store works. The check runs at most once per second.
+//! Tests of the readiness of an instance. An instance is ready if its store works. The instance
+//! checks the store at most once per second.
 
 use std::{sync::Arc, time::Duration};
 
@@ -108,7 +109,7 @@ async fn an_instance_is_ready_while_its_store_works() {
 
 #[tokio::test]
 async fn a_read_only_store_makes_an_instance_unready() {
-    // A probe that only reads would not notice.
+    // A probe that only reads would not detect a read-only store.
     let setup = ReadinessTest::new().await;
     for op in [Op::Write, Op::Revoke, Op::Acquire, Op::Settle, Op::Check] {
         setup.store.fail_with(op, StoreError::ReadOnly);
@@ -130,7 +131,7 @@ async fn a_kycport_outage_does_not_make_an_instance_unready() {
     let late = ReadinessTest::over(setup.kyc.clone(), setup.store.clone()).await;
     setup.kyc.stop().unwrap();
     late.assert_answer(200, "ok", "unavailable").await;
-    // Cached metadata is used for a while.
+    // The app uses cached metadata for a while.
     setup.assert_ready().await;
 }
 
@@ -142,7 +143,7 @@ async fn readiness_probes_check_the_store_once_per_second() {
         assert!(setup.party.readiness().await.store);
     }
     assert_eq!(setup.store.count(Op::Check), 1);
-    // Within the second, the cached result hides both the failure and the recovery.
+    // The cached result hides a failure and a recovery within the same second.
     setup.store.fail_with(Op::Check, StoreError::ReadOnly);
     setup
         .clock
@@ -177,7 +178,7 @@ async fn probes_that_wait_for_a_slow_store_share_one_check() {
     let probes = (0..10).map(|_| setup.party.readiness());
     let slowly = async {
         gate.reached().await;
-        // The check takes longer than its result is cached.
+        // The check of the slow store takes longer than the lifetime of the cached result.
         setup.clock.advance(10 * SECOND);
         gate.open();
     };

@@ -1,5 +1,5 @@
 //! Webhook receiver in its own process, which tests can kill and restart. The test binary starts
-//! itself with a single test: the receiver.
+//! itself again and runs only the test that is the receiver.
 
 use std::{
     future::pending,
@@ -23,19 +23,20 @@ use crate::{
     test_handler::{SECRET, signed},
 };
 
-/// Difference between the lease and the handler's deadline.
+/// Time between the handler's deadline and the end of the lease.
 const MARGIN: Duration = Duration::from_secs(2);
 const RETENTION: Duration = Duration::from_secs(97 * 3600);
 
-/// Receiver process, until it is killed or dropped.
+/// Receiver process. Dropping this value kills the process.
 pub(crate) struct ReceiverProcess {
     child: Child,
     url: String,
 }
 
 impl ReceiverProcess {
-    /// Starts the process. `holder` names this run of the process. `lease` is the time for which a
-    /// dead process still holds an event. The handlers' deadline is 2 s less.
+    /// Starts the receiver process. `holder` names this run of the process. `lease` is the time for
+    /// which a dead process still holds an event. The deadline of the handlers is 2 s shorter than
+    /// the lease.
     pub(crate) fn start(kind: Kind, port: u16, holder: &str, lease: Duration) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--ignored", "--exact", "receiver_process::a_receiver"])
@@ -74,7 +75,8 @@ impl Drop for ReceiverProcess {
     }
 }
 
-/// Returns whether the handler fails on the first delivery of this event. One event in five fails.
+/// Returns whether the handler fails on the first delivery of this event. This happens for one
+/// event in five.
 pub(crate) fn fails_at_first(id: &str) -> bool {
     hash(id).is_multiple_of(5)
 }

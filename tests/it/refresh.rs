@@ -1,4 +1,4 @@
-//! Expired access tokens, and their refresh.
+//! Tests of the refresh of expired access tokens.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::{
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Time after which a lease with the default deadlines has ended.
+/// Time after which a refresh lease with the default deadlines has ended.
 const LONGER_THAN_A_LEASE: Duration = Duration::from_secs(120);
 
 /// Pause of an instance after a failed refresh.
@@ -89,7 +89,7 @@ async fn an_expired_token_is_refreshed_and_a_valid_token_is_not() {
         let last = requests.last().unwrap();
         assert_eq!(last.form("grant_type"), Some("refresh_token"));
         assert_eq!(last.form("refresh_token"), Some(before.as_str()));
-        // KYCPort rotated the refresh token, and the app stored the new token.
+        // KYCPort rotated the refresh token, and the app stored the new refresh token.
         assert_ne!(refresh_token(&setup).await, before);
     }
 }
@@ -112,7 +112,7 @@ async fn one_of_fifty_simultaneous_requests_refreshes_the_token() {
     let setup = app_with_refresh_tokens().await;
     let browser = signed_in_with_expired_token(&setup).await;
     let gate = setup.kyc.on(Endpoint::Token).hold();
-    // All requests have read the expired token before any request refreshes it.
+    // All requests have read the expired token before any request refreshes the token.
     setup.store.let_meet(Op::Read, TOKENS, 50);
     let url = setup.app.url("/token");
     let copies: Vec<Browser> = (0..50).map(|_| browser.clone()).collect();
@@ -139,7 +139,7 @@ async fn requests_that_wait_for_a_failing_refresh_send_no_refresh_token_of_their
     let browser = signed_in_with_expired_token(&setup).await;
     let gate = setup.kyc.on(Endpoint::Token).hold();
     let fault = setup.kyc.on(Endpoint::Token).fail(503).always();
-    // All have read the expired token before any of them refreshes it.
+    // All requests have read the expired token before any request refreshes the token.
     setup.store.let_meet(Op::Read, TOKENS, 20);
     let url = setup.app.url("/token");
     let copies: Vec<Browser> = (0..20).map(|_| browser.clone()).collect();
@@ -325,7 +325,7 @@ async fn two_simultaneous_refreshes_of_two_people_are_independent() {
     setup.kyc.forget_requests();
     let gate = setup.kyc.on(Endpoint::Token).hold();
     let letting = async {
-        // Two people do not wait for each other.
+        // The refresh for one person does not wait for the refresh for another person.
         gate.wait_for(2).await;
         gate.release();
     };
@@ -400,8 +400,8 @@ async fn one_of_two_instances_refreshes_on_every_store() {
         let browser = signed_in_with_expired_token(&setup).await;
         for round in [1, 2] {
             let gate = setup.kyc.on(Endpoint::Token).hold();
-            // Each instance has read the expired token twice: once to use it, and once to refresh
-            // it.
+            // Each instance has read the expired token twice: before its use, and before its
+            // refresh.
             for _ in 0..2 {
                 setup.store.let_meet(Op::Read, TOKENS, 2);
             }
@@ -431,7 +431,7 @@ async fn a_failed_refresh_is_repeated_immediately_by_the_other_instance() {
         let fault = setup.kyc.on(Endpoint::Token).fail(503).once();
         token(&setup, &browser).await.assert_status(502);
         fault.assert_hit();
-        // No test advances the clock: the second instance does not wait.
+        // The second instance does not wait, because the test does not advance the clock.
         token(&setup, &browser).await.assert_ok();
         setup.kyc.requests(Endpoint::Token).assert_count(2);
     })
@@ -450,7 +450,8 @@ async fn a_waiting_instance_continues_when_the_other_has_failed() {
     let first = tokio::spawn(async move { here.open(url).await.unwrap() });
     leased.reached().await;
     setup.store.heal();
-    // The first instance has failed, and has not released its lease yet.
+    // The refresh of the first instance has failed, and the first instance has not released its
+    // lease yet.
     let gate = setup.store.hold(Op::Write, REFRESH_LEASE);
     leased.open();
     gate.reached().await;
@@ -473,7 +474,8 @@ async fn a_token_refreshed_before_the_lease_was_taken_is_not_refreshed_again() {
     // case 53
     let setup = app_with_refresh_tokens().await;
     let other = other_instance(&setup).await;
-    // Without a delay, and with a delay after which the other instance's token has also expired.
+    // The waiting instance continues without a delay, or after a delay in which the token of the
+    // other instance has also expired.
     for (later, requests) in [(Duration::ZERO, 1), (16 * MINUTE, 2)] {
         let browser = signed_in_with_expired_token(&setup).await;
         let gate = setup.store.hold(Op::Write, REFRESH_LEASE);
@@ -536,7 +538,8 @@ async fn a_lease_outlives_the_longest_exchange() {
     let (here, url) = (browser.clone(), setup.app.url("/token"));
     let first = tokio::spawn(async move { here.open(url).await.unwrap() });
     gate.wait_for(1).await;
-    // The exact bound: nine requests to KYCPort of 10 s, and three store operations of 5 s.
+    // A refresh takes at most nine requests to KYCPort of 10 s each and three store operations of 5
+    // s each.
     setup
         .kyc
         .clock()
@@ -559,7 +562,7 @@ async fn an_expired_refresh_lease_does_not_end_the_session() {
     let setup = app_with_refresh_tokens().await;
     let other = other_instance(&setup).await;
     let browser = signed_in_with_expired_token(&setup).await;
-    // One instance has the KYCPort response, and is suspended until its lease has ended.
+    // One instance has received KYCPort's response and is suspended until its lease has ended.
     let leased = setup.store.hold_after(Op::Write, REFRESH_LEASE);
     let (here, url) = (browser.clone(), setup.app.url("/token"));
     let first = tokio::spawn(async move { here.open(url).await.unwrap() });
@@ -570,7 +573,8 @@ async fn an_expired_refresh_lease_does_not_end_the_session() {
     gate.reached().await;
     setup.store.heal();
     setup.kyc.clock().advance(LONGER_THAN_A_LEASE);
-    // KYCPort rejects the other instance's request: the refresh token has been used.
+    // KYCPort rejects the request of the other instance, because the first instance has used the
+    // refresh token.
     let at_kycport = setup.kyc.on(Endpoint::Token).hold();
     let second = tokio::spawn(at(&setup, &other, &browser, "/token"));
     at_kycport.wait_for(1).await;
@@ -626,7 +630,7 @@ async fn without_a_lease_no_refresh_request_is_sent() {
     token(&setup, &browser).await.assert_ok();
 }
 
-/// Starts the app without a tenant key. Its guards use the access tokens of the people.
+/// Starts the app without a tenant key. The guards of this app use the access token of each person.
 async fn app_without_tenant_key() -> TestApp {
     let mut setup = app_with_refresh_tokens().await;
     let client = setup.kyc.client();
@@ -645,7 +649,7 @@ async fn app_without_tenant_key() -> TestApp {
     setup
 }
 
-/// Writes or removes a refresh lease of the only session, like another instance.
+/// Acquires or removes the refresh lease of the only session, like another instance.
 async fn change_lease(setup: &TestApp, change: Change) {
     let tokens = setup
         .store
@@ -678,7 +682,7 @@ async fn while_another_instance_holds_the_lease_the_response_asks_for_a_retry() 
         let first_look = setup.store.hold(Op::Read, TOKENS);
         let (here, url) = (browser.clone(), setup.app.url(path));
         let asking = tokio::spawn(async move { here.fetch(url).await.unwrap() });
-        // The first read is for using the token, and the second for refreshing it.
+        // The app reads the token once before its use and once before its refresh.
         first_look.reached().await;
         setup.store.heal();
         let second_look = setup.store.hold(Op::Read, TOKENS);
@@ -713,7 +717,8 @@ async fn other_instance(setup: &TestApp) -> RunningApp {
     other.await.unwrap()
 }
 
-/// Sends the person's request to another instance, which has another origin in this test.
+/// Sends the person's request to another instance. In this test, the other instance has another
+/// origin.
 fn at(
     setup: &TestApp,
     other: &RunningApp,

@@ -1,5 +1,5 @@
-//! Revocation during another operation. In any order, a revoked session does not return, and a
-//! login that was locked before the revocation creates no session.
+//! Tests of a revocation that happens during another operation. A revoked session does not return,
+//! and a login whose lock is older than the revocation creates no session.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -24,7 +24,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// Maximum number of sessions of one person.
 const MAX_SESSIONS: usize = 64;
 
-/// Records that belong to a session.
+/// Record kinds that belong to a session.
 const SESSION_RECORDS: [Kind; 4] = [SESSION, ACTIVITY, TOKENS, REFRESH_LEASE];
 
 async fn started(setup: &TestApp) -> (Browser, Url) {
@@ -45,7 +45,8 @@ async fn signed_in(setup: &TestApp) -> Browser {
     browser
 }
 
-/// Sends a request in a task while the test continues. The browser gets the cookies.
+/// Sends a request in a task while the test continues. The browser stores the cookies of the
+/// response.
 fn open(browser: &Browser, url: impl AsRef<str>) -> JoinHandle<(Page, Browser)> {
     let (browser, url) = (browser.clone(), url.as_ref().to_owned());
     tokio::spawn(async move { (browser.open(url).await.unwrap(), browser) })
@@ -56,7 +57,8 @@ async fn revoke(setup: &TestApp) {
     revoked.unwrap();
 }
 
-/// Returns the status of this browser's session, and asserts that both instances agree.
+/// Returns the status of `/auth/me` for this browser, and asserts that both instances return the
+/// same status.
 async fn me(setup: &TestApp, browser: &Browser) -> u16 {
     browser.get(setup.app.url("/")).await.unwrap();
     let url = setup.app.url("/auth/me");
@@ -66,7 +68,7 @@ async fn me(setup: &TestApp, browser: &Browser) -> u16 {
     one
 }
 
-/// Asserts that the browser is signed out and that no record of a session is left.
+/// Asserts that the browser is signed out and that the store contains no record of a session.
 async fn assert_nothing_is_left(setup: &TestApp, browser: &Browser) {
     assert_eq!(me(setup, browser).await, 401);
     let vault = browser.open(setup.app.url("/vault")).await.unwrap();
@@ -88,7 +90,7 @@ fn assert_login_revoked(page: &Page) {
     assert!(deleted[0].starts_with(LOGIN_COOKIES), "{deleted:?}");
 }
 
-/// Asserts that the person can sign in again.
+/// Asserts that the person can sign in again after the revocation.
 async fn assert_can_sign_in(setup: &TestApp) {
     let again = signed_in(setup).await;
     assert_eq!(me(setup, &again).await, 200);
@@ -105,7 +107,7 @@ async fn a_login_locked_after_the_revocation_succeeds() {
         browser.open(callback).await.unwrap().assert_status(303);
         assert_eq!(me(&setup, &browser).await, 200);
         assert_eq!(me(&setup, &before).await, 401);
-        // The result is the same if the revocation happens while the lock is being taken.
+        // The login also succeeds if the revocation happens while the login acquires its lock.
         let (browser, callback) = started(&setup).await;
         let gate = setup.store.hold(Op::Acquire, LOGIN);
         let under_way = open(&browser, &callback);
@@ -119,14 +121,14 @@ async fn a_login_locked_after_the_revocation_succeeds() {
     .await;
 }
 
-/// Progress of a login when the sessions are revoked.
+/// Progress of a login at the time of the revocation.
 #[derive(Debug, Clone, Copy)]
 enum Moment {
-    /// The lock has been taken.
+    /// The login has acquired its lock.
     Claimed,
-    /// The code has been sent to KYCPort.
+    /// The app has sent the code to KYCPort.
     Exchanging,
-    /// The session is about to be written.
+    /// The app is about to write the session.
     Writing,
 }
 
@@ -147,7 +149,7 @@ async fn a_login_locked_before_the_revocation_creates_no_session() {
             assert_login_revoked(&page);
             assert_nothing_is_left(&setup, &browser).await;
             setup.store.heal();
-            // The code has been redeemed. A reload reports that.
+            // The app has redeemed the code. A reload gets a response that says so.
             let again = browser.open(&callback).await.unwrap();
             again.assert_status(400);
         }
@@ -156,7 +158,7 @@ async fn a_login_locked_before_the_revocation_creates_no_session() {
     .await;
 }
 
-/// Operation that is held at one moment of a login.
+/// Operation that waits at this point of a login.
 enum Held {
     Store(Arc<Gate>),
     Kycport(kycport::mock::Gate),
@@ -195,7 +197,7 @@ async fn a_session_that_was_just_written_is_revoked_too() {
             (Op::List, SESSION),
             (Op::Settle, LOGIN),
         ] {
-            // No assurance is recorded for the person, so the first write creates the session.
+            // The store has no assurance of the person, so the first write creates the session.
             let eve = setup
                 .kyc
                 .person(&format!("eve-{op:?}").to_lowercase())
@@ -225,7 +227,8 @@ async fn a_session_that_was_just_written_is_revoked_too() {
 async fn a_login_with_two_write_attempts_is_revoked_between_them() {
     // case 98
     everywhere(async |setup| {
-        // An assurance is recorded, so the first attempt to write conflicts with it.
+        // The store has an assurance of the person, so the first attempt to write the session
+        // conflicts.
         let before = signed_in(&setup).await;
         let (browser, callback) = started(&setup).await;
         let gate = setup.store.hold_after(Op::Write, SESSION);
@@ -258,7 +261,7 @@ async fn a_revocation_during_a_request_takes_effect_with_the_next_request() {
         page.assert_ok();
         assert_nothing_is_left(&setup, &browser).await;
 
-        // A request that reads the session after the revocation is rejected.
+        // The app rejects a request that reads the session after the revocation.
         let browser = signed_in(&setup).await;
         let gate = setup.store.hold(Op::Read, SESSION);
         let under_way = open(&browser, setup.app.url("/vault"));
@@ -325,7 +328,7 @@ async fn a_pending_refresh_does_not_restore_revoked_tokens() {
                 page.assert_ok();
                 let at_kycport = setup.kyc.on(Endpoint::Token).hold();
                 let url = setup.app.url("/token");
-                // The lease and the new tokens are in separate writes.
+                // The app writes the lease and the new tokens in separate operations.
                 let gate = match hold {
                     Some((hold, kind)) if kind == REFRESH_LEASE => {
                         at_kycport.release();
@@ -401,7 +404,7 @@ async fn logout_and_revocation_can_be_simultaneous() {
 async fn two_simultaneous_logins_are_both_valid_and_both_revoked() {
     // cases 97, 98
     everywhere(async |setup| {
-        // No assurance is recorded for the person, and both logins are about to write.
+        // The store has no assurance of the person, and both logins are about to write.
         let (one, one_callback) = started(&setup).await;
         let (other, other_callback) = started(&setup).await;
         let gate = setup.store.hold(Op::Write, SESSION);
@@ -424,7 +427,8 @@ async fn two_simultaneous_logins_are_both_valid_and_both_revoked() {
             assert_nothing_is_left(&setup, browser).await;
         }
 
-        // One login is locked before the revocation, and the other login after it.
+        // One login acquires its lock before the revocation, and the other login acquires its lock
+        // after the revocation.
         let (one, one_callback) = started(&setup).await;
         let (other, other_callback) = started(&setup).await;
         let gate = setup.store.hold(Op::Write, SESSION);
@@ -468,8 +472,8 @@ async fn a_lost_fence_signs_the_person_out() {
         let page = browser.open(setup.app.url("/vault")).await.unwrap();
         page.assert_status(303);
         assert_eq!(sessions(&setup).list(setup.ada.id()).await, Ok(vec![]));
-        // The cookie stays, because the fence (the lowest mark that is still valid) may be found
-        // again.
+        // The app does not delete the cookie, because the store may find the fence again. A fence
+        // is the lowest mark that is still valid.
         assert!(browser.cookie(setup.app.url("/"), SESSION_COOKIE).is_some());
         setup.store.heal();
         assert_eq!(me(&setup, &browser).await, 200);
@@ -503,7 +507,7 @@ async fn a_session_beyond_the_maximum_ends_the_oldest() {
     assert!(newest_first);
     assert_eq!(setup.store.bodies(SESSION).await.len(), MAX_SESSIONS + 1);
     assert_eq!(setup.store.bodies(TOKENS).await.len(), MAX_SESSIONS + 1);
-    // Sessions of other people do not count.
+    // Sessions of other people do not count towards the maximum.
     assert_eq!(me(&setup, &other).await, 200);
 }
 

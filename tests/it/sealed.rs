@@ -1,4 +1,4 @@
-//! Sealed records: confidentiality, integrity, and key rotation.
+//! Tests of sealed records: confidentiality, integrity, and key rotation.
 
 use std::{
     io::Write as _,
@@ -23,13 +23,13 @@ use crate::{
     visitor::{LOGIN_COOKIES, SESSION_COOKIE},
 };
 
-/// First bytes of a sealed body: the format version, and the length and the name of the key.
+/// Prefix of a sealed body: the format version, the length of the key's name, and the key's name.
 const BY_FIRST: &[u8] = b"\x02\x05first";
 const BY_SECOND: &[u8] = b"\x02\x06second";
-/// Length of a nonce, in bytes.
+/// Length of a nonce in bytes.
 const NONCE: usize = 12;
 
-/// Mock, store with readable contents, and a person.
+/// Mock, store whose contents the test can read, and a person.
 struct SealingTest {
     kyc: MockIssuer,
     store: RecordingStore,
@@ -37,13 +37,13 @@ struct SealingTest {
 }
 
 impl SealingTest {
-    /// Starts an instance of the app that seals with these keys.
+    /// Starts an instance of the app that seals records with these keys.
     async fn instance(&self, keys: &str) -> RunningApp {
         self.serve(|config| config.session_keys(SealingKeys::parse(keys).unwrap()))
             .await
     }
 
-    /// Starts an instance of the app that does not seal.
+    /// Starts an instance of the app that does not seal records.
     async fn unsealed(&self) -> RunningApp {
         self.serve(|config| config).await
     }
@@ -67,7 +67,7 @@ impl SealingTest {
         page.unwrap().assert_ok();
     }
 
-    /// Writes a body directly into the store.
+    /// Replaces the body of a record directly in the store.
     async fn put(&self, owner: &Owner, key: RecordKey, entry: &Entry, body: &[u8]) {
         let write = Write {
             key,
@@ -107,7 +107,7 @@ async fn on_every_store(setup: impl AsyncFn(SealingTest)) {
     }
 }
 
-/// Prints the store's name if the test fails there.
+/// Prints the store's name if the test fails on this store.
 struct NameOnFailure(&'static str);
 
 impl Drop for NameOnFailure {
@@ -118,7 +118,7 @@ impl Drop for NameOnFailure {
     }
 }
 
-/// Requests `path` at `app` with the session that the browser has at `home`.
+/// Requests `path` from `app` with the browser's session at `home`.
 async fn request_at(app: &RunningApp, home: &RunningApp, browser: &Browser, path: &str) -> Page {
     let key = browser.cookie(home.url("/"), SESSION_COOKIE).unwrap();
     let cookie = format!("{SESSION_COOKIE}={key}");
@@ -154,10 +154,10 @@ async fn a_dump_of_a_sealed_store_contains_no_token_and_no_personal_data() {
             }
             assert!(!setup.store.bodies(kind).await.is_empty(), "{kind:?}");
         }
-        // Login keys are derived from the session keys, so no login key is stored.
+        // The app derives the login keys from the session keys, so the store contains no login key.
         assert!(setup.store.bodies(LOGIN_KEY).await.is_empty());
         let dump = setup.dump().await;
-        // All records, and the pending login in the browser's cookie.
+        // The dump contains all records and the pending login in the browser's cookie.
         let cookies = browser.cookies(app.url("/"));
         let cookie = cookies.iter().find(|it| it.0.starts_with(LOGIN_COOKIES));
         let cookie = URL_SAFE_NO_PAD.decode(&cookie.unwrap().1).unwrap();
@@ -184,7 +184,7 @@ async fn a_dump_of_a_sealed_store_contains_no_token_and_no_personal_data() {
 
 #[tokio::test]
 async fn a_dump_of_an_unsealed_store_contains_tokens_and_personal_data() {
-    // This shows that the test above searches the right place.
+    // This test shows that the test of the sealed store searches the right records.
     on_every_store(async |setup| {
         let app = setup.unsealed().await;
         setup.signed_in(&app, &setup.ada).await;
@@ -274,7 +274,7 @@ async fn a_modified_assurance_record_is_unknown() {
             let down = setup.kyc.on(Endpoint::Status).fail(500).always();
             assert_eq!(status(&app, &browser, "/guarded").await, 503, "{what}");
             drop(down);
-            // The guard asks KYCPort, and the result is recorded.
+            // The guard requests the status from KYCPort and stores the result.
             setup.kyc.forget_requests();
             assert_eq!(status(&app, &browser, "/guarded").await, 200, "{what}");
             setup.kyc.requests(Endpoint::Status).assert_count(1);
@@ -323,7 +323,7 @@ async fn a_record_moved_to_another_key_does_not_open() {
             let is_hers = |owner: &&Owner| owners.iter().filter(|it| it == owner).count() == 4;
             *owners.iter().find(is_hers).expect("Eve has four records")
         };
-        // Each of the other records replaces each of Eve's records in turn.
+        // The test copies the body of every other record into each record of Eve.
         for (owner, key, entry) in entries.iter().filter(|it| it.0 == owner_of_eve) {
             for (donor_owner, donor_key, donor) in &entries {
                 if (donor_owner, donor_key) == (owner, key) {
@@ -393,7 +393,7 @@ async fn sealing_can_be_enabled_while_sessions_exist() {
         let sealed = sealed.iter().filter(|body| body.starts_with(BY_FIRST));
         assert_eq!(sealed.count(), 1, "new records are sealed");
 
-        // After the migration period, unsealed sessions are rejected.
+        // After the migration period, the app rejects unsealed sessions.
         assert_eq!(
             request_at(&strict, &open, &before, "/auth/me")
                 .await
@@ -416,7 +416,7 @@ async fn a_sealing_key_is_replaced_in_two_deployments() {
         let both_old = setup.instance(&format!("{FIRST} {SECOND}")).await;
         let both_new = setup.instance(&format!("{SECOND} {FIRST}")).await;
 
-        // During the first deployment, old instances have one key.
+        // During the first deployment, old instances have only one key.
         let only_old = setup.instance(FIRST).await;
         let browser = setup.signed_in(&both_old, &setup.ada).await;
         assert_eq!(
@@ -426,7 +426,8 @@ async fn a_sealing_key_is_replaced_in_two_deployments() {
             200
         );
 
-        // During the second deployment, each instance opens what the other has sealed.
+        // During the second deployment, each instance opens the records that the other instance has
+        // sealed.
         let before = setup.signed_in(&both_old, &setup.ada).await;
         let after = setup.signed_in(&both_new, &setup.ada).await;
         let bodies = setup.store.bodies(SESSION).await;
@@ -457,7 +458,7 @@ async fn a_login_completes_while_a_sealing_key_is_replaced() {
         })
         .await;
         for _ in 0..2 {
-            // One instance starts the login, and the other completes it.
+            // One instance starts the login, and the other instance completes this login.
             let browser = setup.kyc.browser();
             let login = app.url("/auth/login");
             let callback = browser.start_sign_in(login, &setup.ada).await.unwrap();
@@ -510,7 +511,8 @@ async fn removing_a_key_early_ends_sessions_and_lowers_no_protection() {
             "the record is kept"
         );
 
-        // The assurance is unreadable: the ID token does not replace it, and a guard asks KYCPort.
+        // The ID token does not replace an unreadable assurance. A guard requests the status from
+        // KYCPort.
         let unreadable = setup.store.bodies(ASSURANCE).await;
         let browser = setup.signed_in(&new, &setup.ada).await;
         assert_eq!(setup.store.bodies(ASSURANCE).await, unreadable);
@@ -539,7 +541,7 @@ async fn revoking_all_sessions_needs_no_key() {
             setup.signed_in(&old, &setup.ada).await,
             setup.signed_in(&new, &setup.ada).await,
         );
-        // An instance that can open neither session revokes both.
+        // An instance that cannot open the sessions revokes both sessions.
         let third = SECOND.replace("second:Z", "third:Y");
         let config = setup.kyc.config("http://127.0.0.1:9/auth/callback");
         let config = config

@@ -1,7 +1,7 @@
-//! Real servers for the tests: one Redis and one Postgres for the whole process, on free ports.
+//! Servers for the tests: one Redis and one Postgres for the whole process, on free ports.
 //!
 //! The tests print a message and skip a server that is not installed. With
-//! `KYCPORT_REQUIRE_SERVERS=1` they fail instead.
+//! `KYCPORT_REQUIRE_SERVERS=1`, the tests fail instead.
 
 use std::{
     io::{Read as _, Write as _},
@@ -34,8 +34,8 @@ redis-server --port "$PORT" --bind 127.0.0.1 --dir "$dir" --save "" --appendonly
     --requirepass "$PASSWORD" --appendfsync always >"$dir/log" 2>&1 &
 "#;
 
-/// `KILL` leaves the shared memory of Postgres behind, so the script sends `QUIT`. It sends `CONT`
-/// first, so that a suspended server handles the signal.
+/// The script sends `QUIT`, because `KILL` does not remove the shared memory of Postgres. The
+/// script sends `CONT` first, so that a suspended server handles `QUIT`.
 const POSTGRES: &str = r#"
 dir=${KEEP:-$(mktemp -d)}
 mkdir -p "$dir" && cd "$dir" || exit 1
@@ -51,18 +51,18 @@ wait "$pid"
 [ -n "$KEEP" ] || rm -rf "$dir"
 "#;
 
-/// Server process. It runs until it is stopped or this process ends.
+/// Server process. The server runs until a test stops it or this process ends.
 pub(crate) struct Server {
     watchdog: Child,
     port: u16,
     url: fn(u16) -> String,
     shell: fn() -> Option<Command>,
-    /// Directory for data that must survive a restart.
+    /// Directory of the data that must survive a restart of the server.
     keep: Option<PathBuf>,
     disk: Disk,
 }
 
-/// Whether a Postgres commit waits until the data is on disk.
+/// Setting that makes a Postgres commit wait until the data is on disk.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Disk {
     Awaited,
@@ -167,18 +167,18 @@ impl Server {
         Self::start_postgres(Memory::Fleeting, Disk::NotAwaited)
     }
 
-    /// Starts a Redis for one test. It keeps its data across a restart.
+    /// Starts a Redis for one test. The Redis keeps its data across a restart.
     pub(crate) fn lasting_redis() -> Option<Self> {
         Self::start_redis(Memory::Lasting)
     }
 
-    /// Starts a Postgres for one test. It keeps its data across a restart.
+    /// Starts a Postgres for one test. The Postgres keeps its data across a restart.
     pub(crate) fn lasting_postgres() -> Option<Self> {
         Self::start_postgres(Memory::Lasting, Disk::NotAwaited)
     }
 
-    /// Starts a Postgres for one test. It keeps its data across a restart, and every commit is on
-    /// disk.
+    /// Starts a Postgres for one test. The Postgres keeps its data across a restart and writes
+    /// every commit to disk.
     pub(crate) fn lasting_postgres_on_disk() -> Option<Self> {
         Self::start_postgres(Memory::Lasting, Disk::Awaited)
     }
@@ -204,8 +204,8 @@ impl Server {
         self.stop();
     }
 
-    /// Suspends all processes of the server until it is resumed. The kernel still accepts
-    /// connections.
+    /// Suspends all processes of the server until the test resumes the server. The kernel still
+    /// accepts connections.
     pub(crate) fn pause(&self) {
         self.signal("STOP");
     }
@@ -223,25 +223,25 @@ impl Server {
             for process in &parents {
                 let mut kill = Command::new("sh");
                 kill.args(["-c", &format!("kill -{signal} {process}")]);
-                // A process that has ended meanwhile is not an error.
+                // A process that has ended meanwhile causes no error.
                 let _ = kill.stderr(Stdio::null()).status().unwrap();
             }
         }
     }
 
-    /// Returns the ID of the top process.
+    /// Returns the process ID of the server's top process.
     pub(crate) fn process(&self) -> u32 {
         self.watchdog.id()
     }
 
-    /// Stops the server and waits until it has ended.
+    /// Stops the server and waits until its processes have ended.
     pub(crate) fn stop(&mut self) {
         drop(self.watchdog.stdin.take());
         self.watchdog.wait().unwrap();
     }
 
-    /// Returns a connected client with the manual's settings: it reconnects, and its timeout is
-    /// short.
+    /// Returns a connected client with the manual's settings. The client reconnects and has a short
+    /// timeout.
     pub(crate) async fn redis_pool(&self) -> fred::clients::Pool {
         redis_pool_that(self.port, |builder| {
             builder
@@ -270,7 +270,7 @@ pub(crate) fn postgres_url(port: u16) -> String {
     format!("postgres://postgres:{password}@127.0.0.1:{port}/postgres")
 }
 
-/// Returns a connected client. It reconnects when the server is back, and then sends queued
+/// Returns a connected client. The client reconnects when the server is back, and then sends queued
 /// commands.
 pub(crate) async fn redis_pool(port: u16) -> fred::clients::Pool {
     redis_pool_that(port, |_| {}).await
@@ -374,8 +374,8 @@ pub(crate) fn postgres() -> Option<&'static Server> {
     SHARED.get_or_init(Server::postgres).as_ref()
 }
 
-/// Returns the child processes. In `/proc/<pid>/stat`, the state and the parent follow the process
-/// name, which may contain any characters.
+/// Returns the child processes of a process. In `/proc/<pid>/stat`, the state and the parent follow
+/// the process name. The process name may contain any characters.
 fn children_of(parents: &[u32]) -> Vec<u32> {
     let processes = std::fs::read_dir("/proc").unwrap();
     let ids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
@@ -393,7 +393,8 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-/// Returns the newest version in Debian's directory, or else the version on `PATH`.
+/// Returns the program of the newest version in Debian's directory, or otherwise the program on
+/// `PATH`.
 fn postgres_bin() -> Option<PathBuf> {
     let versions = std::fs::read_dir("/usr/lib/postgresql").ok();
     let folders = versions.into_iter().flatten().filter_map(Result::ok);
@@ -410,7 +411,7 @@ fn is_installed(tool: &str) -> bool {
     std::env::split_paths(&path).any(|folder| folder.join(tool).is_file())
 }
 
-/// Writes to standard error directly, which the test harness does not capture.
+/// Writes directly to standard error, because the test harness does not capture direct writes.
 fn skip(server: &str) {
     assert!(
         std::env::var_os("KYCPORT_REQUIRE_SERVERS").is_none(),

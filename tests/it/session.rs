@@ -1,4 +1,4 @@
-//! Sessions: their cookie, their limits and their end.
+//! Tests of sessions: cookie, limits and end.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -42,7 +42,7 @@ async fn get_from(setup: &TestApp, browser: &Browser, path: &str) -> Page {
     browser.open(setup.app.url(path)).await.unwrap()
 }
 
-/// Sends a request without a session, except for this cookie header.
+/// Sends a request with this cookie header from a browser without a session.
 async fn with_cookie(setup: &TestApp, path: &str, cookie: &str) -> Page {
     setup
         .kyc
@@ -226,7 +226,7 @@ async fn keys_of_other_records_open_no_session() {
         for other in [
             state.clone(),
             login.clone(),
-            // A value with the length of a key, and a value with an owner.
+            // The first value has the length of a key, and the second value also has an owner.
             format!("{state}{}", &key[43..]),
             login[..64].to_owned(),
             format!("{}{}", &login[..43], &key[43..]),
@@ -238,7 +238,7 @@ async fn keys_of_other_records_open_no_session() {
                 .await
                 .assert_status(401);
         }
-        // The session's own key cannot complete a login.
+        // A session key cannot complete a login.
         let url = format!("/auth/callback?state={key}&code=x");
         setup.kyc.forget_requests();
         let signed_out = setup.kyc.browser();
@@ -282,7 +282,7 @@ async fn a_store_outage_admits_no_request_and_signs_no_person_out() {
             assert_eq!(page.header("set-cookie"), None);
             assert!(!page.body().contains("canary"));
         }
-        // A request without a cookie needs no store.
+        // The app does not read the store for a request without a cookie.
         let page = setup.kyc.browser().get(setup.app.url("/")).await.unwrap();
         assert_eq!(page.body(), "signed out");
 
@@ -350,7 +350,7 @@ async fn an_unreadable_activity_record_only_shortens_the_session() {
         get_from(&setup, &browser, "/vault").await.assert_ok();
         setup.store.replace(ACTIVITY, |_| b"junk".to_vec()).await;
         me(&setup, &browser).await.assert_ok();
-        // The session counts as unused since it was created.
+        // The app treats the session as unused since its creation.
         setup.kyc.clock().advance(10 * MINUTE);
         me(&setup, &browser).await.assert_status(401);
     })
@@ -397,7 +397,7 @@ async fn activity_extends_a_session_and_is_written_once_a_minute() {
             get_from(&setup, &browser, "/vault").await.assert_ok();
         }
         assert_eq!(setup.store.writes(), 0);
-        // One store operation per request.
+        // Each request needs one store operation.
         assert_eq!(setup.store.operations(), 5);
         setup.kyc.clock().advance(Duration::from_secs(5));
         for _ in 0..10 {
@@ -472,7 +472,8 @@ async fn session_limits_hold_if_the_store_keeps_records_longer() {
             setup.kyc.clock().advance(24 * MINUTE);
             get_from(&setup, &browser, "/vault").await.assert_ok();
         }
-        // The store keeps every record for longer, and the session was used a moment ago.
+        // The store keeps every record longer than its session, and the session was used a moment
+        // ago.
         for kind in [SESSION, ACTIVITY] {
             setup.store.replace(kind, <[u8]>::to_vec).await;
         }
@@ -562,7 +563,7 @@ async fn responses_with_personal_data_are_not_cached() {
             assert_private(get_from(&setup, &browser, path).await.assert_ok());
         }
         assert_private(me(&setup, &browser).await.assert_ok());
-        // The redirect to sign in is not cached either.
+        // The browser must not cache the redirect to the login either.
         let without_session = setup.kyc.browser();
         assert_private(
             get_from(&setup, &without_session, "/vault")
@@ -663,7 +664,7 @@ async fn record_ids_do_not_reveal_session_keys() {
         get_from(&setup, &browser, "/vault").await.assert_ok();
         let key = session_key(&setup, &browser);
         let bytes = URL_SAFE_NO_PAD.decode(&key).unwrap();
-        // The last 16 bytes are the owner, which the store knows.
+        // The last 16 bytes of the key are the owner, and the store also contains the owner.
         let random = &bytes[..32];
         let shows = |stored: &[u8]| {
             let contains = |part: &[u8]| stored.windows(part.len()).any(|it| it == part);
@@ -699,7 +700,7 @@ async fn a_person_is_identified_by_issuer_and_subject_only() {
     assert_eq!(other.json()["subject"], mallory.id());
     assert_ne!(ada.json()["subject"], other.json()["subject"]);
 
-    // An identifier that looks like an email address is kept as received.
+    // The app keeps a subject that looks like an email address unchanged.
     let odd = "ada\u{ff20}example.test";
     mallory.set_email(odd);
     let browser = setup.kyc.browser();
@@ -762,8 +763,8 @@ async fn a_disconnecting_client_does_not_affect_other_requests() {
             get_from(&setup, &browser, "/vault").await.assert_ok();
             get_from(&setup, &browser, "/token").await.assert_ok();
         }
-        // The browser disconnects during the callback. The code is not sent twice, and the next
-        // login works.
+        // The browser disconnects during the callback. The app does not send the code twice, and
+        // the next login works.
         for held in [RecordingStore::hold, RecordingStore::hold_after] {
             setup.kyc.forget_requests();
             let callback = browser
@@ -778,7 +779,7 @@ async fn a_disconnecting_client_does_not_affect_other_requests() {
             assert!(asking.await.is_err());
             setup.store.heal();
             gate.open();
-            // A reload continues the login.
+            // A reload of the callback completes the login.
             browser.open(callback).await.unwrap().assert_status(303);
             setup.kyc.requests(Endpoint::Token).assert_count(1);
             signed_in(&setup).await;

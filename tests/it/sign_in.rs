@@ -1,4 +1,4 @@
-//! Login, session and logout from end to end.
+//! Tests of login, session and logout from end to end.
 
 use axum::http::Method;
 use kycport::mock::Endpoint;

@@ -1,4 +1,4 @@
-//! Each socket fault at each endpoint causes a typed error within the deadline.
+//! Tests that each socket fault at each endpoint causes a typed error within the deadline.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use kycport::{
 
 use crate::direct::{login_until_callback, relying_party_with};
 
-/// Deadline of a request that gets no response.
+/// Deadline for a request that gets no response.
 const DEADLINE: Duration = Duration::from_secs(1);
-/// Deadline of any other request and of a test, on a busy machine.
+/// Deadline for all other requests and for a test, long enough for a busy machine.
 const LONG_DEADLINE: Duration = Duration::from_secs(30);
-/// Interval between bytes. At this speed, the headers are incomplete at the deadline.
+/// Interval between two bytes. With this interval, the headers are incomplete at the deadline.
 const BYTE_INTERVAL: Duration = Duration::from_millis(50);
 
 const ENDPOINTS: [Endpoint; 5] = [
@@ -27,7 +27,7 @@ const ENDPOINTS: [Endpoint; 5] = [
     Endpoint::Status,
 ];
 
-/// Error that the caller gets.
+/// Error that the caller receives.
 #[derive(Debug, PartialEq)]
 enum Failure {
     Discovery(ProviderError),
@@ -59,8 +59,7 @@ struct SocketFaultTest {
 }
 
 impl SocketFaultTest {
-    /// Creates a relying party with this deadline. Each connection serves one request, and the next
-    /// request opens a new connection.
+    /// Creates a relying party with this deadline. Each request opens a new connection.
     async fn new(deadline: Duration) -> Self {
         let kyc = MockIssuer::start().await;
         for endpoint in [Endpoint::Discovery, Endpoint::Jwks, Endpoint::Token] {
@@ -84,8 +83,8 @@ impl SocketFaultTest {
         let Self { kyc, app, ada } = self;
         let oidc = app.oidc();
         let token = || kyc.mint().access_token(ada, kyc.client()).sign();
-        // Fetch metadata and keys first. A machine that is too slow for the deadline gets another
-        // attempt after the back-off.
+        // The client first fetches the metadata and the keys. The client tries again after the
+        // back-off, because a slow machine may exceed the deadline.
         if endpoint != Endpoint::Discovery {
             while oidc.begin(&LoginRequest::new()).await.is_err() {
                 kyc.clock().advance(LONG_DEADLINE * 2);
@@ -127,7 +126,7 @@ impl SocketFaultTest {
 
 #[tokio::test]
 async fn a_socket_fault_is_a_typed_error_within_the_deadline() {
-    // cases 6, 48, 51, 89, and the same faults for the keys and the status
+    // Covers threat cases 6, 48, 51, 89. The key set and the status endpoint have these faults too.
     let broken = TransportError::Broken;
     let timeout = TransportError::Timeout;
     let table: [(MakeFault, TransportError); 8] = [
@@ -168,7 +167,7 @@ async fn an_immediate_connection_fault_is_a_typed_error_within_the_deadline() {
         let setup = SocketFaultTest::new(deadline_for(broken)).await;
         let failure = setup.ask(endpoint, |kyc| kyc.on_accept().reset().always());
         let failure = failure.await;
-        // The connection may be reset before the client sees it.
+        // The server may reset the connection before the client has established it.
         let either = [broken, TransportError::Connect];
         let either = either.map(|error| Failure::at(endpoint, error));
         assert!(either.contains(&failure), "{failure:?}");
@@ -198,7 +197,8 @@ async fn idempotent_requests_are_retried_after_a_reset_and_a_code_is_not() {
 }
 
 /// Returns the deadline of a request. The deadline is short if the test expects a timeout, because
-/// the test waits for that timeout. Otherwise the deadline is long, for slow machines.
+/// the test must wait for the timeout. In all other tests the deadline is long, because the machine
+/// may be slow.
 fn deadline_for(expected: TransportError) -> Duration {
     match expected {
         TransportError::Timeout => DEADLINE,

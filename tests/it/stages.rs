@@ -1,4 +1,4 @@
-//! Test app on every store: two instances on one store that can fail. A browser's consecutive
+//! Test app with two instances on one store whose faults the test controls. A browser's consecutive
 //! requests alternate between the instances.
 
 use std::io::Write as _;
@@ -35,8 +35,8 @@ pub(crate) async fn everywhere_with(
     }
 }
 
-/// Runs the test unsealed on every store that is installed on this machine. For tests that modify
-/// stored records.
+/// Runs the test unsealed on every store that is installed on this machine. Tests that modify
+/// stored records use this function.
 pub(crate) async fn everywhere_unsealed(test_case: impl AsyncFn(TestApp)) {
     everywhere(async |setup| {
         if !setup.engine.ends_with("sealed") {
@@ -78,7 +78,7 @@ pub(crate) async fn stage_on_engine(
     }
 }
 
-/// Prints the store's name if the test fails there.
+/// Prints the store's name if the test fails on this store.
 pub(crate) struct Named(pub(crate) &'static str);
 
 impl Drop for Named {

@@ -1,4 +1,4 @@
-//! Tests of the status client alone, without axum and sessions.
+//! Tests of the status client without axum and without sessions.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ async fn the_result_has_kycports_status_and_the_request_time() {
         assert_eq!(assurance.checked_at, kyc.clock().now());
         assert_eq!(assurance.source, AssuranceSource::Status);
     }
-    // `checked_at` is the time of the request, not of the response.
+    // `checked_at` is the time of the request and not the time of the response.
     let before = kyc.clock().now();
     let gate = kyc.on(Endpoint::Status).hold();
     let (assurance, ()) = tokio::join!(party.status().status(ada.id()), async {
@@ -63,7 +63,7 @@ async fn the_result_has_kycports_status_and_the_request_time() {
 
 #[tokio::test]
 async fn a_rejection_is_typed_and_not_retried() {
-    // case 114; K43
+    // Covers threat case 114 and contract row K43.
     let (kyc, ada) = mock().await;
     let refused = |error: StatusError| match error {
         StatusError::Rejected { status, code, .. } => (status, code),
@@ -130,7 +130,7 @@ async fn the_tenant_key_is_in_no_error_and_no_debug_output() {
         Some(&*format!("Bearer {key}"))
     );
     assert_eq!(sent.method(), "GET");
-    // Without a key, no request is sent.
+    // The client sends no request without a key.
     let client = kyc.client();
     let keyless = Config::builder(client.id(), REDIRECT)
         .client_secret(client.secret().unwrap())
@@ -167,7 +167,7 @@ async fn retry_after_is_honoured_in_both_forms_up_to_the_call_limit() {
             assert_eq!(error, StatusError::RateLimited { retry_after }, "{header}");
             assert_eq!(status_requests(&kyc), 1, "{status} {header}");
         }
-        // A 429 applies to all callers: the next caller gets the error immediately.
+        // A 429 response applies to all callers, so the next caller gets the error immediately.
         let party = client(&kyc);
         let fault = kyc.on(Endpoint::Status).fail(429);
         let fault = fault.add_header("retry-after", header).once();
@@ -207,7 +207,7 @@ async fn an_invalid_retry_after_causes_a_normal_back_off() {
 
 #[tokio::test]
 async fn transient_errors_are_retried_at_most_three_times() {
-    // case 116; K44
+    // Covers threat case 116 and contract row K44.
     let (kyc, ada) = mock().await;
     let unavailable = |status| StatusError::Unavailable { status };
     for (status, times) in [
@@ -422,7 +422,7 @@ async fn a_person_id_must_be_one_path_segment() {
     }
     kyc.forget_requests();
     let too_long = "a".repeat(256);
-    // A URL library would drop these characters, and the request would name another person.
+    // A URL library would drop these characters, so the request would be about another person.
     let broken = format!("{}\n", ada.id());
     let tabbed = format!("{}\t{}", &ada.id()[..9], &ada.id()[9..]);
     for id in [
@@ -487,8 +487,7 @@ async fn after_a_429_no_request_is_sent_before_retry_after() {
         tokio::task::yield_now().await;
     }
     gate.close();
-    // The retry budget is ten. The other calls return `RateLimited`, which shows that they got the
-    // 429.
+    // The retry budget is ten. The other calls return `RateLimited`, because they received the 429.
     let mut rate_limited = 0;
     while rate_limited < 10 {
         match first.next().await.unwrap().unwrap() {
@@ -517,8 +516,8 @@ async fn after_a_429_no_request_is_sent_before_retry_after() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn retries_are_limited_by_a_shared_budget() {
-    // case 116. The bound: each call sends one request. All calls together send one retry for each
-    // tenth of the budget (100, so ten retries), and one more for each ten successes.
+    // case 116. Each call sends one request. All calls together send at most ten retries, because a
+    // retry costs 10 of the budget of 100. Ten successful calls add one more retry.
     let (kyc, ada) = mock().await;
     let party = client(&kyc);
     let wave = async |calls: usize| {
@@ -541,7 +540,7 @@ async fn retries_are_limited_by_a_shared_budget() {
         assert_eq!(sent, 510);
         assert_eq!(wave(200).await, (0, 200));
     }
-    // The failure is over: fifty successes add five retries to the budget.
+    // After the failure, fifty successful calls add five retries to the budget.
     assert_eq!(wave(50).await, (50, 50));
     let _storm = kyc.on(Endpoint::Status).fail(503).always();
     assert_eq!(wave(100).await, (0, 105));
@@ -594,7 +593,8 @@ async fn dropping_the_stream_stops_the_requests() {
     }
     // The cancelled requests do not block other requests.
     party.status().status(ada.id()).await.unwrap();
-    // Ten requests that were read, four in flight, and this request.
+    // The mock has received ten requests that the caller has read, four requests in flight, and
+    // this request.
     let sent = status_requests(&kyc);
     assert!(sent <= 15, "{sent}");
 }
@@ -604,7 +604,7 @@ async fn a_cancelled_call_does_not_block_other_calls() {
     let (kyc, ada) = mock().await;
     let party = client(&kyc);
     let gate = kyc.on(Endpoint::Status).hold();
-    // More requests than the concurrency limit.
+    // The caller cancels more requests than the concurrency limit.
     let calls: Vec<_> = (0..100)
         .map(|_| {
             let (status, id) = (party.status().clone(), ada.id().to_owned());

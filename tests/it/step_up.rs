@@ -1,4 +1,4 @@
-//! Step-up: verification at a higher tier, and the return to the app.
+//! Tests of the step-up: verification at a higher tier, and the return to the app.
 
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ impl StepUpTest {
         went.unwrap()
     }
 
-    /// Starts a step-up and stops before the callback. Returns the URL of the callback.
+    /// Starts a step-up, stops before the callback, and returns the URL of the callback.
     async fn pending_callback(&self, who: &Person, end: Verification) -> String {
         let url = self.app.url("/guarded");
         let browser = &self.browser;
@@ -76,7 +76,7 @@ fn paths(page: &Page) -> Vec<&str> {
     page.history().iter().map(|(_, url)| url.path()).collect()
 }
 
-/// Redirects of one complete step-up, which never repeat without the person's action.
+/// Redirects of one complete step-up. The app never repeats them without an action of the person.
 const STEP_UP_PATHS: [&str; 5] = [
     "/guarded",
     "/auth/step-up",
@@ -102,7 +102,7 @@ async fn a_step_up_raises_the_tier_and_returns_to_the_requested_page() {
         authorize_requests.last().unwrap().query("acr_values"),
         Some("t2")
     );
-    // The session ID is new, and the old ID is invalid.
+    // The step-up creates a new session key, and the old session key is invalid.
     assert_ne!(setup.key(), before);
     assert_eq!(setup.whoami(&old).await, None);
     assert_eq!(
@@ -140,7 +140,7 @@ async fn an_insufficient_step_up_shows_a_page_and_does_not_loop() {
             .unwrap();
         assert_eq!(fetch.assert_status(401).json()["code"], code);
 
-        // The button starts another attempt.
+        // The button starts another step-up.
         let page = setup
             .verify(
                 "/auth/step-up?tier=t2&return_to=/guarded",
@@ -166,7 +166,7 @@ async fn a_pending_person_waits_on_the_requested_page() {
     setup.kyc.clock().advance(Duration::from_secs(10));
     reload().await.assert_ok();
 
-    // The verification is rejected.
+    // KYCPort rejects the verification.
     setup.ada.set_status(KycStatus::Pending);
     setup.kyc.clock().advance(Duration::from_secs(601));
     reload().await.assert_status(403);
@@ -212,7 +212,7 @@ async fn an_id_token_without_a_tier_causes_a_status_request() {
     let _fault = no_values(&setup);
     let page = setup.verify("/guarded", Verification::Skip).await;
     page.assert_status(401);
-    // If the status endpoint also has no value, the tier is unknown: the guard rejects the
+    // The tier is unknown if the status endpoint also returns no tier. The guard then rejects the
     // request, and the page offers no next step.
     {
         let _fault = setup.kyc.on(Endpoint::Status).fail(403).always();
@@ -255,7 +255,7 @@ async fn a_step_up_completed_by_another_person_changes_nothing() {
     let visit = visit.header("sec-fetch-mode", "cors").stay();
     let fetch = visit.send().await.unwrap();
     assert_eq!(fetch.json()["code"], "subject_mismatch");
-    // Eve's assurance is not recorded for Ada.
+    // The app does not store Eve's assurance for Ada.
     let fetch = setup
         .browser
         .fetch(setup.app.url("/guarded"))
@@ -269,7 +269,7 @@ async fn a_step_up_does_not_replace_the_session_of_another_person() {
     let setup = setup().await;
     let eve = setup.kyc.person("eve").create();
     let callback = setup.pending_callback(&setup.ada, Verification::Pass).await;
-    // In another tab.
+    // The person signs in as Eve in another tab.
     let login = setup.app.url("/auth/login");
     setup.browser.sign_in(login, &eve).await.unwrap();
     let before = setup.key();
@@ -295,7 +295,7 @@ async fn a_step_up_callback_works_once_and_only_in_its_browser() {
 
     setup.browser.get(&callback).await.unwrap().assert_ok();
     let key = setup.key();
-    // The back button: no step is repeated, and the person can continue.
+    // The person uses the back button. The app repeats no step, and the person can continue.
     let again = setup.browser.get(&callback).await.unwrap();
     assert_eq!(again.assert_ok().url().path(), "/");
     assert_eq!(setup.key(), key);
@@ -312,7 +312,7 @@ async fn a_step_up_without_a_session_starts_a_login() {
     let to = page.location().unwrap();
     assert_eq!(to.path(), "/auth/login");
     assert_eq!(to.query(), Some("return_to=%2Fguarded"));
-    // A person whose session has ended is not signed in either.
+    // A person whose session has ended must also sign in before the step-up.
     setup.kyc.clock().advance(Duration::from_secs(31 * 60));
     let url = setup.app.url("/auth/step-up?tier=t2");
     let page = setup.browser.open(url).await.unwrap();
@@ -361,7 +361,7 @@ async fn a_step_up_returns_only_to_this_app() {
         let path = format!("/auth/step-up?tier=t2&return_to={return_to}");
         let page = setup.verify(&path, Verification::Pass).await;
         assert_eq!(page.url().as_str(), setup.app.url("/"), "{return_to}");
-        // The page that states the missing tier causes no open redirect either.
+        // The page that names the missing tier also causes no open redirect.
         setup.ada.set_tier(KycTier::T1);
         let page = setup.verify(&path, Verification::Skip).await;
         page.assert_status(401);
@@ -401,7 +401,7 @@ async fn a_rejected_form_is_not_resubmitted() {
     refused.assert_status(303);
     let way_on = refused.location().unwrap();
     assert_eq!(way_on.query(), Some("tier=t2&return_to=%2F"));
-    // The same applies to a request of a script.
+    // A request of a script also gets this response.
     let fetch = post().fetch().json(&json!({})).send().await.unwrap();
     let body = fetch.assert_status(401).json();
     assert_eq!(body["step_up_url"], "/auth/step-up?tier=t2&return_to=%2F");
@@ -413,7 +413,7 @@ async fn a_rejected_form_is_not_resubmitted() {
         .unwrap();
 
     assert_eq!(page.assert_ok().url().as_str(), setup.app.url("/"));
-    // Now the page can send the form itself.
+    // After the step-up, the person can send the form again.
     let done = post().form(&[("amount", "7")]).send().await.unwrap();
     done.assert_ok();
 }
@@ -451,7 +451,7 @@ async fn a_step_up_ends_at_logout() {
 async fn a_step_up_outlives_its_initial_session() {
     let setup = setup().await;
     let callback = setup.pending_callback(&setup.ada, Verification::Pass).await;
-    // The session cookie is removed, as after a logout in another tab.
+    // The test removes the session cookie, like a logout in another tab.
     setup.browser.remove_cookie(COOKIE);
     // Ada signed out, and Ada consented at KYCPort.
     let page = setup.browser.get(&callback).await.unwrap();
@@ -496,8 +496,8 @@ async fn the_tier_parameter_can_be_renamed() {
     assert_eq!(authorize_requests.query("kyc_tier_requested"), Some("t2"));
     assert_eq!(authorize_requests.query("acr_values"), None);
 
-    // If the two sides use different names, no person is verified, and the guard rejects each
-    // request.
+    // The guard rejects each request if the app and KYCPort use different names for the parameter,
+    // because KYCPort then verifies no person.
     kyc.switch(|switches| "acr_values".clone_into(&mut switches.tier_parameter));
     ada.set_tier(KycTier::T1);
     let page = browser

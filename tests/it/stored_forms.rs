@@ -1,9 +1,9 @@
-//! Format versions of stored records. During a roll-out, the previous release and the next release
-//! read the same records.
+//! Tests of the format versions of stored records. During a roll-out, the previous release and the
+//! next release read the same records.
 //!
-//! `stored/v1.json` and `stored/v1_sealed.json` are frozen: the records of a person who signed in,
-//! and the cookies of their browser, in the first release's format 1 and format 2. A new format
-//! version gets an additional file, and these files stay.
+//! Do not change `stored/v1.json` and `stored/v1_sealed.json`. These files contain the records of a
+//! person who signed in, and the cookies of the person's browser, in format 1 and format 2 of the
+//! first release. A new format version gets an additional file.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -33,15 +33,15 @@ use crate::{
 const V1: &str = include_str!("stored/v1.json");
 const V1_SEALED: &str = include_str!("stored/v1_sealed.json");
 
-/// Issuer and client of the fixtures. Both are part of every key.
+/// Issuer and client of the fixtures. Every record key depends on the issuer and the client.
 const ISSUER: &str = "https://issuer.example";
 const CLIENT: &str = "client-of-the-first-form";
 
-/// Time at which the fixtures were written, in seconds since the Unix epoch.
+/// Creation time of the fixtures, in seconds since the Unix epoch.
 const FIXTURE_TIME: i64 = 1_790_000_000;
 
-/// Cookies of a browser that signed in and started a login, and the contents of the store at that
-/// time.
+/// Cookies of a browser that signed in and started a login, and the contents of the store after
+/// these two actions.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Fixture {
     /// Time in milliseconds since the Unix epoch.
@@ -59,7 +59,7 @@ struct Fixture {
 struct Stored {
     family: String,
     id: String,
-    /// Unsealed body, with the format byte as the first character.
+    /// Unsealed body. Its first character is the format byte.
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<String>,
     /// Sealed body.
@@ -137,7 +137,7 @@ impl CurrentApp {
         self.page(path).await.status()
     }
 
-    /// Starts a login. Returns the URL of the redirect.
+    /// Starts a login, and returns the URL of the redirect.
     async fn start_login(&self) -> Url {
         let login = self.url("/auth/login?return_to=/vault");
         let page = self.browser.request(Method::GET, login).stay().send().await;
@@ -219,7 +219,8 @@ impl AppOnOldRecords {
         &self.fixture.authorize["state"]
     }
 
-    /// Returns the path of a callback for the old login, with a code that KYCPort does not know.
+    /// Returns the path of a callback for the old login. KYCPort does not know the code in this
+    /// path.
     fn callback(&self) -> String {
         let state = self.state();
         let issuer = url::form_urlencoded::byte_serialize(ISSUER.as_bytes());
@@ -227,7 +228,7 @@ impl AppOnOldRecords {
         format!("/auth/callback?code=x&state={state}&iss={issuer}")
     }
 
-    /// Completes the old login at KYCPort. Returns the callback's status.
+    /// Completes the old login at KYCPort, and returns the status of the callback.
     async fn complete_login(&self) -> u16 {
         let other = self.today.kyc.browser();
         let login = other.request(Method::GET, self.today.url("/auth/login"));
@@ -276,8 +277,8 @@ fn bytes(text: &str) -> [u8; 16] {
         .unwrap()
 }
 
-/// Writes a fixture in this release's format into the file named by `KYCPORT_FIXTURE`. With
-/// `KYCPORT_FIXTURE_SEALED` the fixture is sealed.
+/// Writes a fixture in this release's format into the file named by `KYCPORT_FIXTURE`. Seals the
+/// records of the fixture if `KYCPORT_FIXTURE_SEALED` is set.
 #[tokio::test]
 #[ignore = "writes a fixture for a new format version"]
 async fn write_a_fixture() {
@@ -291,7 +292,7 @@ async fn write_a_fixture() {
     std::fs::write(file, serde_json::to_string_pretty(&fixture).unwrap()).unwrap();
 }
 
-/// Signs in, uses the session and starts a login. Returns the resulting records and cookies.
+/// Signs in, uses the session, starts a login, and returns the resulting records and cookies.
 async fn fixture_of(today: &CurrentApp, sealed: bool) -> Fixture {
     let browser = &today.browser;
     let login = today.url("/auth/login");
@@ -339,7 +340,7 @@ async fn the_first_formats_are_read() {
     old.assert_is_read().await;
     let sealed = AppOnOldRecords::as_written(V1_SEALED, Some(FIRST_KEY)).await;
     sealed.assert_is_read().await;
-    // Without the key, no record is read.
+    // An app without the key reads no record.
     let open = AppOnOldRecords::as_written(V1_SEALED, None).await;
     assert_eq!(open.today.status("/auth/me").await, 401);
     assert_eq!(open.complete_login().await, 400);
@@ -353,7 +354,8 @@ async fn the_idle_time_starts_at_the_recorded_activity() {
         let ends = &me["session"]["idle_expires_at"];
         let half_an_hour = 30 * 60;
         assert_eq!(*ends, old.fixture.now / 1000 + half_an_hour, "{me}");
-        // The fixture's session was last used less than a minute ago, so no activity is written.
+        // The session of the fixture was last used less than a minute ago, so the app writes no
+        // activity.
         old.today.kyc.clock().advance(Duration::from_secs(29 * 60));
         assert_eq!(old.today.status("/vault").await, 200);
         old.today.kyc.clock().advance(Duration::from_secs(29 * 60));
@@ -400,7 +402,7 @@ async fn this_release_writes_the_first_formats() {
     let now = fixture_of(&today, true).await;
     let then: Fixture = serde_json::from_str(V1_SEALED).unwrap();
     assert_eq!(now.login_cookie.1.len(), then.login_cookie.1.len());
-    // The login keys come from the session keys, so no record contains them.
+    // The app derives the login keys from the session keys, so no record contains a login key.
     let families = |fixture: &Fixture| {
         let names = fixture.records.iter().map(|it| it.family.clone());
         names.collect::<Vec<_>>()
@@ -472,7 +474,8 @@ async fn records_of_a_newer_format_are_unreadable_and_kept() {
         assert_eq!(today.status("/auth/me").await, 401);
         assert_eq!(today.status("/vault").await, 401);
         assert_eq!(today.status("/guarded").await, 401);
-        // The key that seals logins is unreadable too: no login starts, and none is completed.
+        // The key that seals logins is also unreadable, so the app neither starts nor completes a
+        // login.
         let login = today.browser.open(today.url("/auth/login")).await;
         login.unwrap().assert_status(503);
         assert_eq!(today.status(&old.callback()).await, 503);
@@ -502,11 +505,12 @@ async fn an_assurance_of_a_newer_format_is_unknown_and_not_missing() {
     let before = today.store.bodies(ASSURANCE).await;
     let me = today.page("/auth/me").await.assert_ok().json();
     assert_eq!(me["assurance"]["kyc_status"], Value::Null);
-    // While KYCPort does not respond, the guard rejects requests and the record stays.
+    // The guard rejects requests while KYCPort does not respond, and the app does not change the
+    // record.
     let down = today.kyc.on(Endpoint::Status).fail(500).always();
     assert_eq!(today.status("/guarded").await, 503);
     drop(down);
-    // An ID token does not replace the record either.
+    // An ID token does not replace the unreadable record either.
     assert_eq!(old.complete_login().await, 303);
     assert_eq!(today.store.bodies(ASSURANCE).await, before);
     today.kyc.forget_requests();
@@ -548,7 +552,7 @@ async fn a_login_with_a_result_of_a_newer_format_is_completed() {
         keep_for: minute,
     };
     assert_eq!(today.store.settle(&login, token, done).await, Ok(true));
-    // The fixture's session exists: the browser is redirected, and no code is sent.
+    // The app redirects the browser and sends no code, because the session of the fixture exists.
     assert_eq!(old.complete_login().await, 303);
     today.kyc.requests(Endpoint::Token).assert_count(0);
     today.store.remove(SESSION).await;
@@ -568,8 +572,8 @@ async fn revoking_all_sessions_revokes_a_session_of_an_older_release() {
         assert_eq!(old.today.status("/vault").await, 200);
         let hour = Duration::from_secs(3600);
         old.today.store.revoke(&owner, &[], hour).await.unwrap();
-        // No record was deleted. The fence (the lowest mark that is still valid) alone revokes the
-        // session.
+        // The app has deleted no record. Only the fence revokes the session. A fence is the lowest
+        // mark that is still valid.
         assert_eq!(old.today.store.bodies(SESSION).await.len(), 1);
         assert_eq!(old.today.status("/auth/me").await, 401);
     }

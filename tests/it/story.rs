@@ -1,5 +1,5 @@
-//! Scenario that causes each documented log event, span and metric once: success, rejection and
-//! outage. The test of the operations page compares the output with the manual.
+//! Scenario that causes each documented log event, span and metric at least once. The test of the
+//! operations page compares the output with the manual.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -52,7 +52,7 @@ pub(crate) struct Story {
     pub(crate) bob: Person,
     pub(crate) store: RecordingStore,
     handler: TestHandler,
-    /// Values that must not appear in the log, collected during the scenario.
+    /// Values that must not appear in the log. The scenario collects these values.
     pub(crate) canaries: Vec<String>,
 }
 
@@ -214,13 +214,14 @@ impl Story {
 
     async fn logins(&mut self) {
         let ada = self.ada.clone();
-        // A successful login, and a reload of its callback.
+        // A login succeeds, and the browser reloads its callback.
         let browser = self.kyc.browser();
         let callback = self.callback(&browser).await;
         browser.open(&callback).await.unwrap();
         browser.open(&callback).await.unwrap();
         self.signed_in(&ada).await;
-        // In another browser, for a login that was never started, and with malformed parameters.
+        // Callbacks arrive from another browser, for a login that was never started, and with
+        // malformed parameters.
         let callback = self.callback(&browser).await;
         self.kyc.browser().open(&callback).await.unwrap();
         self.open(
@@ -234,7 +235,7 @@ impl Story {
             .request(Method::GET, self.login())
             .header("sec-purpose", "prefetch");
         prefetch.send().await.unwrap();
-        // Modified KYCPort responses.
+        // KYCPort sends modified responses.
         for tamper in [Tamper::ForeignKey, Tamper::Expired, Tamper::WrongNonce] {
             let fault = self.kyc.tokens().id_token(tamper).once();
             browser.sign_in(self.login(), &ada).await.unwrap();
@@ -314,7 +315,7 @@ impl Story {
         self.kyc.clock().advance(16 * MINUTE);
         self.open(&renewed, "/token").await;
         let browser = self.signed_in(&ada).await;
-        // A newer release has written the sessions.
+        // The store contains sessions that a newer release has written.
         self.store
             .replace(SESSION, |_| b"\x09canary-form".to_vec())
             .await;
@@ -377,7 +378,7 @@ impl Story {
         drop(fault);
         cases.get("canary-case").await.unwrap_err();
         self.canaries.extend([case.id, "canary-case".to_owned()]);
-        // A browser upload with its own verdict, and an upload without files.
+        // A browser sends an upload that also contains a verdict, and then an upload without files.
         let case = cases.open(ada.id(), &KycTier::T2).await.unwrap();
         let browser = self.signed_in(&ada).await;
         let part = |bytes: Vec<u8>, name: &'static str| {
@@ -435,7 +436,8 @@ impl Story {
         }
         self.canaries
             .extend(["canary-body", "canary-data"].map(str::to_owned));
-        // A stand-alone receiver, and a store that is full of events.
+        // A stand-alone receiver handles an event, and another receiver has a store that is full of
+        // events.
         let verifier = WebhookVerifier::builder().secret("current", Secret::new(webhooks.secret()));
         let receiver = WebhookReceiver::builder(verifier.build().unwrap(), async |_| {
             Ok::<(), std::io::Error>(())
@@ -526,9 +528,9 @@ impl Story {
         self.stores().await;
     }
 
-    /// Stores that do not respond, or that return other data than was written.
+    /// These stores do not respond, or return other data than the app has written.
     async fn stores(&mut self) {
-        // No server listens on this port.
+        // This URL names a port on which no server listens.
         let server = "postgres://canary-user:canary-password@127.0.0.1:9/canary-database";
         let postgres = PostgresStore::open(server).unwrap();
         let config = || self.kyc.config("http://127.0.0.1:9/auth/callback");

@@ -70,7 +70,7 @@ pub(crate) async fn setup_with(
     (kyc, app, ada)
 }
 
-/// Starts a further instance of the app, with its own store.
+/// Starts a further instance of the app with its own store.
 pub(crate) async fn serve(
     kyc: &MockIssuer,
     more: impl FnOnce(ConfigBuilder) -> ConfigBuilder,
@@ -89,7 +89,7 @@ async fn vault(person: SignedIn) -> String {
     format!("the vault of {}", person.subject())
 }
 
-/// Number of calls of the handler.
+/// Number of calls to the handler.
 #[derive(Clone, Default)]
 struct Withdrawals(Arc<AtomicUsize>);
 
@@ -114,7 +114,7 @@ async fn panics(_: SignedIn) -> StatusCode {
     panic!("this handler panics")
 }
 
-/// Returns only the token's length. The token itself stays on the server.
+/// Returns only the length of the access token. The access token stays on the server.
 async fn access_token(person: SignedIn) -> Result<String, (StatusCode, String)> {
     match person.access_token().await {
         Ok(token) => Ok(token.expose().len().to_string()),
@@ -134,8 +134,8 @@ async fn bearer(BearerToken(token): BearerToken) -> Json<Vec<String>> {
     Json(token.scopes)
 }
 
-/// Sends these bytes to the app and returns everything that is received until the connection
-/// closes.
+/// Sends these bytes to the app, and returns all bytes that the app sends until it closes the
+/// connection.
 pub(crate) async fn raw(app: &RunningApp, request: &[u8]) -> String {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let address = app.url("").replace("http://", "");

@@ -53,12 +53,12 @@ struct Inner {
 }
 
 impl TestHandler {
-    /// Sets the behaviour for the next delivery without one.
+    /// Sets the behaviour for the next delivery that has no behaviour yet.
     pub(crate) fn next(&self, act: Action) {
         self.lock().acts.push_back(act);
     }
 
-    /// Makes the next delivery wait until `true` is sent.
+    /// Makes the next delivery wait until the test sends `true`.
     pub(crate) fn waits(&self) -> watch::Sender<bool> {
         let (go, wait) = watch::channel(false);
         self.next(Action::Wait(wait));

@@ -1,4 +1,5 @@
-//! Page of bad inputs and faults: each case has one row, and each named test exists.
+//! Tests of the manual's page of bad inputs and faults: each case has one row, and each named test
+//! exists.
 
 use std::{
     collections::BTreeSet,
@@ -8,7 +9,7 @@ use std::{
 
 const LAST_CASE: u32 = 140;
 
-/// Cases without a test: the SDK has no route that they could reach.
+/// Cases without a test. The SDK has no route for such a request.
 const WITHOUT_TEST: &[u32] = &[113];
 
 /// Row of a table: a case, and the tests that it names.

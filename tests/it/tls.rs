@@ -1,4 +1,4 @@
-//! TLS: trusted root certificates, and verification of the host name.
+//! Tests of TLS: trusted root certificates, and verification of the host name.
 
 use std::{net::TcpStream, process::Command, time::Duration};
 
@@ -130,12 +130,12 @@ async fn any_configured_root_is_trusted() {
     sign_in(&kyc, &app, &ada).await.unwrap();
 }
 
-/// The environment sets the machine's root certificates and its proxy, so this test needs another
+/// Environment variables set the root certificates and the proxy, so this test needs another
 /// process.
 #[test]
 fn system_roots_are_used_by_default_and_the_proxy_is_not_used_for_loopback() {
     let kyc = MockIssuer::builder().tls().start_blocking().unwrap();
-    // While the mock runs, no other process uses its port.
+    // No other process uses the mock's port while the mock runs.
     let (_, port) = kyc.origin().rsplit_once(':').unwrap();
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
     let root = folder.join(format!("tls-root-{port}.pem"));
@@ -175,7 +175,7 @@ async fn tls_with_roots_and_proxy_of_the_environment() {
 
 #[tokio::test]
 async fn a_failed_tls_handshake_is_a_typed_error_within_the_deadline() {
-    // case 6, at the handshake
+    // case 6: the fault happens during the TLS handshake
     let kyc = mock(MockIssuerBuilder::tls).await;
     let long = Duration::from_secs(30);
     let relying_party_with_short_timeouts = || {

@@ -1,4 +1,5 @@
-//! TLS versions. The test servers send hand-written handshakes of other versions.
+//! TLS versions. Tests of the supported TLS versions. The test servers send hand-written handshakes
+//! of other versions.
 
 use std::{
     io::{Read as _, Write as _},
@@ -31,7 +32,7 @@ async fn tls_1_2_is_supported() {
 
 #[tokio::test]
 async fn versions_older_than_tls_1_2_are_neither_offered_nor_accepted() {
-    // K70: TLS 1.1, with a server that selects it or that rejects every newer version
+    // K70: one server selects TLS 1.1, and another server rejects every newer version.
     for answer in [server_hello_of_tls_1_1(), PROTOCOL_VERSION.to_vec()] {
         let (url, server) = old_server(answer);
         let kyc = mock(MockIssuerBuilder::tls).await;
@@ -41,7 +42,8 @@ async fn versions_older_than_tls_1_2_are_neither_offered_nor_accepted() {
 
         let (offered, after) = server.join().unwrap();
         assert_eq!(offered, [TLS_1_3, TLS_1_2]);
-        // The client sends an alert or nothing. It never continues the handshake.
+        // The client sends an alert or closes the connection. The client never continues the
+        // handshake.
         assert!(after.first().is_none_or(|it| *it == ALERT), "{after:?}");
     }
 }
@@ -72,7 +74,7 @@ async fn a_tls_failure_is_not_retried_and_counts_as_not_applied() {
     let status = app.status().status("ada").await;
     assert_eq!(status, Err(StatusError::Transport(refused)));
     assert_eq!(connections.load(Ordering::SeqCst), 1);
-    // The outcome is known: no request was sent.
+    // The error means that KYCPort opened no case, because the client has sent no request.
     let case = app.cases().open("ada", &KycTier::T2).await.unwrap_err();
     assert!(
         matches!(case, CaseError::Transport(it) if it == refused),
@@ -110,11 +112,12 @@ fn server_hello_of_tls_1_1() -> Vec<u8> {
     record
 }
 
-/// Versions that a client offered, and the bytes that the client sent after the response.
+/// TLS versions that a client offered, and the bytes that the client sent after the server's
+/// response.
 type Received = (Vec<[u8; 2]>, Vec<u8>);
 
-/// Starts a server for one connection: it reads the `ClientHello`, responds with these bytes, and
-/// reads on.
+/// Starts a server for one connection. The server reads the `ClientHello`, responds with these
+/// bytes, and reads on.
 fn old_server(answer: Vec<u8>) -> (String, JoinHandle<Received>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}/", listener.local_addr().unwrap());
@@ -137,7 +140,7 @@ fn old_server(answer: Vec<u8>) -> (String, JoinHandle<Received>) {
 /// Returns the extension `supported_versions` of a `ClientHello` (RFC 8446 sections 4.1.2 and
 /// 4.2.1).
 fn offered(hello: &[u8]) -> Vec<[u8; 2]> {
-    // Type and length, version, random bytes.
+    // The message begins with its type and length, the version, and the random bytes.
     let after_session = skip(&hello[4 + 2 + 32..], 1);
     let after_ciphers = skip(after_session, 2);
     let mut extensions = &skip(after_ciphers, 1)[2..];
@@ -151,7 +154,7 @@ fn offered(hello: &[u8]) -> Vec<[u8; 2]> {
     Vec::new()
 }
 
-/// Returns the bytes after a vector whose length field has `length_bytes` bytes.
+/// Skips a vector whose length field has `length_bytes` bytes, and returns the remaining bytes.
 fn skip(bytes: &[u8], length_bytes: usize) -> &[u8] {
     let (length, rest) = bytes.split_at(length_bytes);
     let length = length

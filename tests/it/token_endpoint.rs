@@ -1,4 +1,4 @@
-//! Requests to the token endpoint, and its responses.
+//! Tests of requests to the token endpoint, and of its responses.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ fn assert_no_canary(error: &LoginError) {
     }
 }
 
-/// Runs a login with this fault. Asserts the number of token requests.
+/// Runs a login with this fault, and asserts the number of token requests.
 async fn login_error(kyc: &MockIssuer, app: &RelyingParty, fault: Fault) -> LoginError {
     let ada = kyc.person("ada").create();
     kyc.forget_requests();
@@ -52,8 +52,8 @@ async fn a_confidential_client_sends_exactly_what_is_documented() {
     let requests = kyc.requests(Endpoint::Token);
     requests.assert_count(1);
     let request = requests.last().unwrap();
-    // The path, the method and the names of all parameters. The mock rejects a parameter that
-    // occurs twice.
+    // The request has this path, this method and these parameter names. The mock rejects a
+    // parameter that occurs twice.
     let error_text = format!("{request:?}");
     let (line, names) = error_text.split_once(" form:").unwrap();
     assert_eq!(line, "POST /api/oidc/token/");
@@ -293,7 +293,7 @@ async fn token_type_must_be_bearer_in_any_case() {
 
 #[tokio::test]
 async fn an_invalid_expires_in_never_outlives_the_token() {
-    // case 50: the access token itself says 900 s
+    // case 50: the `exp` of the access token is 900 s ahead
     let kyc = MockIssuer::start().await;
     kyc.clock().freeze();
     let ada = kyc.person("ada").create();
@@ -335,7 +335,7 @@ async fn an_invalid_expires_in_never_outlives_the_token() {
 
 #[tokio::test]
 async fn a_lost_response_creates_no_session_and_the_code_is_not_resent() {
-    // case 51: the code has been redeemed, and its response is lost or incomplete
+    // case 51: KYCPort has redeemed the code, but its response is lost or incomplete
     let moment = Duration::from_millis(500);
     let (kyc, app, ada) =
         setup_with(|config| config.connect_timeout(moment).request_timeout(moment)).await;
@@ -370,7 +370,7 @@ async fn a_lost_response_creates_no_session_and_the_code_is_not_resent() {
             .unwrap()
             .assert_status(401);
         drop(fault);
-        // A reload of the page does not send the code either.
+        // A reload of the page does not send the code again either.
         let again = browser.get(page.url()).await.unwrap();
         assert!(again.status() >= 400, "{name}");
         browser
@@ -396,13 +396,13 @@ async fn a_timeout_is_a_typed_error() {
         let error = login_error(&kyc, &app, rule.always()).await;
         assert_eq!(error, ExchangeError::from(TransportError::Timeout).into());
     }
-    // The issuer stops between the authorization page and the callback.
+    // The mock stops between the authorization page and the callback.
     let app = relying_party(&kyc);
     let ada = kyc.person("ada").create();
     let (transaction, params) = login_until_callback(&kyc, &app, &ada, &LoginRequest::new()).await;
     kyc.stop().unwrap();
     let error = app.oidc().finish(transaction, params).await.unwrap_err();
-    // An older connection may notice the failure first.
+    // An older connection may detect the failure first.
     let lost = [TransportError::Connect, TransportError::Broken];
     assert!(
         lost.iter()
@@ -525,7 +525,7 @@ async fn a_rejection_keeps_its_error_code_and_hides_its_description() {
         assert_eq!(error, ExchangeError::Forbidden.into());
         assert!(error.to_string().contains("KYCPORT_CLIENT_SECRET"));
     }
-    // An error code that would forge a log line.
+    // This error code would forge a log line if the app did not escape it.
     let app = relying_party(&kyc);
     let body = json!({ "error": "x\r\n\u{1b}[31mforged", "error_description": CANARY });
     let fault = kyc
@@ -547,7 +547,7 @@ async fn rejections_of_the_strict_mock_are_typed() {
     // K20, K24
     let kyc = MockIssuer::start().await;
     let ada = kyc.person("ada").create();
-    // The same code twice: the issuer rejects the second request.
+    // The client sends the same code twice, and the issuer rejects the second request.
     let app = relying_party(&kyc);
     let (transaction, params) = login_until_callback(&kyc, &app, &ada, &LoginRequest::new()).await;
     app.oidc()
@@ -559,7 +559,7 @@ async fn rejections_of_the_strict_mock_are_typed() {
         matches!(&again, LoginError::Exchange(ExchangeError::Rejected { code, .. }) if code == "invalid_grant"),
         "{again:?}"
     );
-    // The secret of another client.
+    // The app uses the secret of another client.
     let wrong =
         crate::direct::relying_party_with(&kyc, |config| config.client_secret("wrong-secret"));
     let error = sign_in(&kyc, &wrong, &ada).await.unwrap_err();
@@ -568,7 +568,7 @@ async fn rejections_of_the_strict_mock_are_typed() {
         "{error:?}"
     );
     assert!(!format!("{error:?}{error}").contains("wrong-secret"));
-    // The page states the cause.
+    // The error page names the cause.
     let page_app = kyc
         .serve(|config| tenant_app(config.client_secret("wrong-secret")))
         .await

@@ -1,4 +1,4 @@
-//! Revocation of tokens at KYCPort after a session has ended (RFC 7009).
+//! Tests of the revocation of tokens at KYCPort after a session has ended (RFC 7009).
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -13,12 +13,12 @@ use crate::faulty_store::{Op, TOKENS, TestApp, setup_on};
 
 type Fields = BTreeMap<String, String>;
 
-/// The revocation endpoint of KYCPort, which the mock does not have.
+/// Revocation endpoint of KYCPort. The mock has no such endpoint.
 #[derive(Clone)]
 struct Revocations {
     sent: mpsc::UnboundedSender<Fields>,
     received: Arc<Mutex<mpsc::UnboundedReceiver<Fields>>>,
-    /// Permits for responses.
+    /// Semaphore whose permits release the responses.
     may_respond: Arc<Semaphore>,
 }
 
@@ -39,7 +39,8 @@ async fn revoke(Extension(revocations): Extension<Revocations>, Form(fields): Fo
     revocations.may_respond.acquire().await.unwrap().forget();
 }
 
-/// An app whose KYCPort gives refresh tokens and names a revocation endpoint.
+/// Starts an app. Its KYCPort issues refresh tokens and names a revocation endpoint if
+/// `is_advertised` is true.
 async fn setup(is_advertised: bool) -> (TestApp, Revocations, (RunningApp, Option<Fault>)) {
     let (sent, received) = mpsc::unbounded_channel();
     let revocations = Revocations {
@@ -80,7 +81,7 @@ async fn log_out(setup: &TestApp, browser: &Browser, query: &str) {
     page.unwrap().assert_status(204);
 }
 
-/// The stored tokens, the refresh token first.
+/// Returns the stored tokens of each session. The refresh token comes first.
 async fn stored(setup: &TestApp) -> Vec<(String, String)> {
     let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
     let records = setup.store.records(TOKENS).await;
@@ -95,7 +96,7 @@ async fn a_logout_revokes_both_tokens_and_does_not_wait_for_it() {
     let (setup, revocations, _kept) = setup(true).await;
     let browser = signed_in(&setup).await;
     let tokens = stored(&setup).await;
-    // KYCPort does not respond.
+    // The revocation endpoint does not respond.
     let held = revocations.may_respond.clone();
     held.forget_permits(1000);
     log_out(&setup, &browser, "").await;

@@ -1,4 +1,4 @@
-//! Userinfo requests: the response must be about the requested person.
+//! Tests of userinfo requests. The response must be about the requested person.
 
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ async fn userinfo_returns_the_person_and_their_status() {
 
 #[tokio::test]
 async fn a_response_about_another_person_is_rejected() {
-    // case 88; OpenID Connect Core 1.0 section 5.3.2
+    // Covers threat case 88 (OpenID Connect Core 1.0 section 5.3.2).
     let setup = setup().await;
     let id = setup.ada.id().to_owned();
     for sub in [

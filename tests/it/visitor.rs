@@ -1,5 +1,5 @@
-//! HTTP client that makes each step of a browser visible: each request, its cookies and its
-//! response.
+//! HTTP client that exposes each request, its cookies and its response, for tests that act as a
+//! browser.
 
 use axum::http::{HeaderMap, header};
 use kycport::mock::Page;
@@ -31,7 +31,8 @@ impl Answer {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// Returns the value that a cookie is set to, which is empty if the cookie is deleted.
+    /// Returns the value that this response sets for a cookie. The value is empty if the response
+    /// deletes the cookie.
     pub(crate) fn cookie(&self, name: &str) -> Option<&str> {
         let all = self.headers.get_all(header::SET_COOKIE).iter();
         all.filter_map(|line| {
@@ -52,12 +53,13 @@ impl Answer {
         .next_back()
     }
 
-    /// Returns the names of the cookies that are set, and of the cookies that are deleted.
+    /// Returns the names of the cookies that this response sets, and of the cookies that it
+    /// deletes.
     pub(crate) fn set_and_deleted(&self) -> (Vec<String>, Vec<String>) {
         by_headers(&self.headers)
     }
 
-    /// Returns the error code of the problem.
+    /// Returns the error code in the body of the response.
     pub(crate) fn code(&self) -> String {
         let body: serde_json::Value = serde_json::from_str(&self.body).unwrap_or_default();
         body["code"].as_str().unwrap_or_default().to_owned()
@@ -65,7 +67,7 @@ impl Answer {
 }
 
 impl Visitor {
-    /// Creates a client. `app` is an origin.
+    /// Creates a client for the app at this origin.
     pub(crate) fn new(app: impl Into<String>) -> Self {
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
@@ -96,7 +98,7 @@ impl Visitor {
         answer(with_form(request, form)).await
     }
 
-    /// Sends any bytes as a request from another site.
+    /// Sends these bytes as a request from another site.
     pub(crate) async fn deliver(
         &self,
         path: &str,
@@ -107,8 +109,8 @@ impl Visitor {
         answer(self.http.post(url).headers(headers).body(body)).await
     }
 
-    /// Consents on the authorization page. Returns the path and query of the callback, or `None` if
-    /// the issuer does not respond or rejects the request.
+    /// Consents on the authorization page, and returns the path and query of the callback. Returns
+    /// `None` if the issuer does not respond or rejects the request.
     pub(crate) async fn allow(
         &self,
         authorize: &str,

@@ -1,5 +1,5 @@
-//! Delivers thousands of events to two receivers, one of which is killed halfway, and counts their
-//! effects. `KYCPORT_EVENTS=10000` sets the number of events.
+//! Test that delivers thousands of events to two receivers and counts the effects. The test kills
+//! one receiver halfway. `KYCPORT_EVENTS=10000` sets the number of events.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -21,13 +21,13 @@ use crate::{
     test_handler::answer,
 };
 
-/// Default number of events. It covers every case and keeps the suite fast.
+/// Default number of events. This number covers every case and keeps the suite fast.
 const EVENTS: usize = 1_000;
 /// Number of concurrent deliveries.
 const SENDERS: usize = 32;
 const SEED: u64 = 1;
-/// Lease of an event. It gives the handlers enough time on a busy machine, because a handler that
-/// times out writes no line. The events of a killed receiver become free before the test ends.
+/// Lease of an event. The lease gives the handlers enough time on a busy machine, because a handler
+/// that times out writes no line. The events of a killed receiver become free before the test ends.
 const LEASE: Duration = Duration::from_secs(12);
 
 fn events() -> usize {
@@ -39,11 +39,11 @@ fn id(n: usize) -> String {
     format!("evt_{n}")
 }
 
-/// KYCPort: delivers each event one to three times, in any order, and redelivers after any status
-/// except 2xx.
+/// Simulated KYCPort. It delivers each event one to three times, in any order, and redelivers after
+/// any status except 2xx.
 struct Deliverer {
     client: reqwest::Client,
-    /// URLs of the receivers. One of them changes.
+    /// URLs of the receivers. The URL of the killed receiver changes.
     urls: Mutex<[String; 2]>,
     broken: AtomicUsize,
     answers: Mutex<HashMap<(u16, String), usize>>,
@@ -94,7 +94,7 @@ async fn back_off() {
     tokio::time::sleep(Duration::from_millis(20)).await;
 }
 
-/// Returns the event and the first receiver of each delivery.
+/// Returns, for each delivery, the event and the receiver that gets the event first.
 fn deliveries() -> Vec<(usize, usize)> {
     let mut dice = StdRng::seed_from_u64(SEED);
     let mut deliveries = Vec::new();
@@ -107,7 +107,7 @@ fn deliveries() -> Vec<(usize, usize)> {
     deliveries
 }
 
-/// Delivers all events. Returns the log of the handlers.
+/// Delivers all events, and returns the log of the handlers.
 async fn run(kind: Kind, server: &Server) -> Option<HandlerLog> {
     let log = HandlerLog::open(kind, server.port()).await?;
     log.make().await;
@@ -140,7 +140,7 @@ async fn run(kind: Kind, server: &Server) -> Option<HandlerLog> {
     Some(log)
 }
 
-/// Asserts that two receivers handle the same event only if the first one is dead.
+/// Asserts that a second receiver handles an event only if the first receiver is dead.
 fn assert_no_concurrent_handlers(lines: &[LogEntry]) {
     let mut dead = HashSet::new();
     let mut inside: HashMap<&str, &str> = HashMap::new();
@@ -164,7 +164,7 @@ fn assert_no_concurrent_handlers(lines: &[LogEntry]) {
     assert!(inside.values().all(|it| dead.contains(it)), "{inside:?}");
 }
 
-/// Groups the effects by event. Returns the receivers that caused them.
+/// Groups the effects by event, and returns the receivers that caused each effect.
 fn by_event(effects: &[(String, String)]) -> HashMap<&str, Vec<&str>> {
     let mut by_event: HashMap<&str, Vec<&str>> = HashMap::new();
     for (id, holder) in effects {
@@ -204,7 +204,7 @@ async fn thousands_of_events_are_all_handled_with_redis() {
     let mut twice = 0;
     for (id, holders) in effects {
         if holders.len() > 1 {
-            // The receiver was killed between the effect and its acknowledgement.
+            // The test killed the receiver between the effect and the acknowledgement.
             assert_eq!((holders.len(), holders[0]), (2, "b.1"), "{id}");
             twice += 1;
         }

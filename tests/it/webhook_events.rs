@@ -1,4 +1,4 @@
-//! Parsing of verified webhook payloads.
+//! Tests of the parser of verified webhook payloads.
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -106,7 +106,7 @@ fn an_event_of_an_unknown_type_is_kept_unchanged() {
 
 #[test]
 fn an_invalid_event_has_an_error_for_its_field() {
-    // case 129: a time that is missing or a text; and IDs that no store can hold
+    // case 129: a field is missing, has the wrong type, or is too long for a store
     for (body, refusal) in [
         (without("", "id"), EventParseError::Id),
         (with("/id", json!(null)), EventParseError::Id),
@@ -183,7 +183,7 @@ fn a_missing_or_unknown_status_is_never_verified() {
 
 #[test]
 fn fields_are_read_at_the_configured_paths() {
-    // K63: at the top level too
+    // K63: the members may also be at the top level
     let flat = json!({
         "id": "evt_1", "type": "kyc.status_changed", "created_at": 1_700_000_000,
         "data": {"person_id": "p"}, "kyc_status": "rejected", "kyc_tier": "t1",

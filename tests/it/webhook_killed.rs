@@ -1,5 +1,5 @@
-//! Receivers and servers that are killed while a handler runs, and two receivers with the same
-//! event at the same time.
+//! Tests that kill a receiver or a server while a handler runs, and that deliver one event to two
+//! receivers simultaneously.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -19,10 +19,10 @@ use crate::{
     test_handler::{SECRET, TestHandler, answer},
 };
 
-/// Duration of the lease on an event. A killed receiver holds the event until the lease ends.
+/// Duration of the lease on an event. A killed receiver blocks the event until the lease ends.
 const LEASE: Duration = Duration::from_secs(5);
 
-/// Waits. The servers have their own clocks.
+/// Waits. The test waits in real time, because the servers have their own clocks.
 #[expect(
     clippy::disallowed_methods,
     reason = "a test cannot set a server's clock"
@@ -43,8 +43,8 @@ fn retry_after(response: &reqwest::Response) -> u64 {
     header.to_str().unwrap().parse().unwrap()
 }
 
-/// Delivers until the event is accepted. Returns the number of `in_flight` responses, and fails on
-/// any other rejection.
+/// Delivers the event until a receiver accepts it. Returns the number of `in_flight` responses, and
+/// fails on any other rejection.
 async fn until_accepted(client: &reqwest::Client, url: &str, id: &str, lease: Duration) -> usize {
     for in_flight in 0.. {
         let response = deliver(client, url, id).await.unwrap();
@@ -92,7 +92,7 @@ async fn killed(log: &HandlerLog, kind: Kind, server: &Server, stays: Instructio
 
 #[derive(Debug, PartialEq, Eq)]
 struct Killed {
-    /// Whether the event stayed with the killed receiver until the lease ended.
+    /// Whether the killed receiver blocked the event until the lease ended.
     waited: bool,
     effects: Vec<String>,
 }
@@ -116,7 +116,8 @@ async fn a_receiver_killed_in_its_handler_handles_the_event_again_with_redis() {
     );
     assert!(before.waited && after.waited);
     assert_eq!(before.effects, ["before.again"]);
-    // At least once: the receiver cannot know that the event had taken effect.
+    // The event takes effect at least once. The receiver cannot know that the event had taken
+    // effect before the kill.
     assert_eq!(after.effects, ["after", "after.again"]);
 }
 
@@ -132,7 +133,8 @@ async fn a_receiver_killed_in_its_handler_handles_the_event_once_with_postgres()
     );
     assert!(before.waited);
     assert_eq!(before.effects, ["before.again"]);
-    // Exactly once: the event is done from the commit of its effect on.
+    // The event takes effect exactly once, because the commit of the effect also completes the
+    // event.
     assert!(!after.waited);
     assert_eq!(after.effects, ["after"]);
 }
@@ -186,10 +188,10 @@ async fn one_of_two_simultaneous_receivers_handles_an_event_with_postgres() {
     deliver_to_both_simultaneously(Kind::Postgres).await;
 }
 
-/// Lease that outlasts an unnoticed outage.
+/// Lease that is longer than an outage that the receiver does not detect.
 const LEASE_ON_REDIS: Duration = Duration::from_secs(20);
 
-/// Starts a receiver in this process, on a Redis that the test stops.
+/// Starts a receiver in this process. The receiver uses a Redis that the test stops.
 async fn on_redis(kyc: &MockIssuer, server: &Server, handler: &TestHandler) -> Option<RunningApp> {
     let store = engines::redis_store(server.port()).await?;
     let verifier = WebhookVerifier::builder()
@@ -229,7 +231,7 @@ async fn an_event_survives_a_redis_outage_between_lease_and_completion() {
     let client = reqwest::Client::new();
     until_accepted(&client, &url, "evt_1", LEASE_ON_REDIS).await;
 
-    // The store stops and restarts while the handler runs. The receiver is not affected.
+    // The store stops and restarts while the handler runs. The outage does not affect the receiver.
     let go = handler.waits();
     let outage = async {
         handler.until_begun(2).await;
@@ -240,7 +242,8 @@ async fn an_event_survives_a_redis_outage_between_lease_and_completion() {
     let (response, ()) = tokio::join!(deliver(&client, &url, "evt_2"), outage);
     assert_eq!(response.unwrap().status(), 200);
 
-    // The store stays down longer. The outcome is unknown, and the receiver does not acknowledge.
+    // The store stays down longer. The outcome is unknown, so the receiver does not acknowledge the
+    // event.
     let go = handler.waits();
     let outage = async {
         handler.until_begun(3).await;
@@ -257,13 +260,13 @@ async fn an_event_survives_a_redis_outage_between_lease_and_completion() {
     assert_eq!(handler.effects(), ["evt_1", "evt_2", "evt_3"]);
 
     server.start_again();
-    // The store has kept its records. No receiver holds the event that did not begin.
+    // The store has kept its records. The event that no receiver began is free.
     for id in ["evt_1", "evt_2", "evt_4"] {
         let in_flight = until_accepted(&client, &url, id, LEASE_ON_REDIS).await;
         assert_eq!(in_flight, 0, "{id}");
     }
     // The receiver cannot know whether the third event took effect. The event takes effect again
-    // after its lease.
+    // after its lease has ended.
     let in_flight = until_accepted(&client, &url, "evt_3", LEASE_ON_REDIS).await;
     assert!(in_flight > 0);
     let effects = ["evt_1", "evt_2", "evt_3", "evt_4", "evt_3"];

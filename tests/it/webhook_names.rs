@@ -1,5 +1,5 @@
-//! Receivers on one store: which receivers share events, and how many store operations a delivery
-//! needs.
+//! Tests with several receivers on one store: which receivers share events, and how many store
+//! operations a delivery needs.
 
 use std::sync::Arc;
 
@@ -51,7 +51,7 @@ impl ReceiversTest {
         self.kyc.serve(app).await.unwrap()
     }
 
-    /// Delivers an event. Returns the status and the code of the response.
+    /// Delivers an event, and returns the status and the code of the response.
     async fn deliver(&self, app: &RunningApp, id: &str) -> (u16, String) {
         let event = event(&self.kyc, id, &self.ada, "verified");
         answer(deliver(&app.url("/webhooks/kycport"), &event).await).await
@@ -136,12 +136,12 @@ async fn a_second_receiver_with_the_same_name_is_rejected() {
     let taken = receiver(&party, &handler).build().unwrap_err();
     assert_eq!(taken, ReceiverError::NameTaken("default".to_owned()));
     assert!(taken.to_string().contains(".name("), "{taken}");
-    // A clone of the relying party is the same relying party.
+    // A clone of a relying party has the same receivers as the relying party.
     let clone = party.clone();
     assert!(receiver(&clone, &handler).build().is_err());
     let named = receiver(&party, &handler).name("mails").build().unwrap();
     assert!(receiver(&party, &handler).name("mails").build().is_err());
-    // The name is free when the receiver and all its clones are dropped.
+    // The name is free after the test has dropped the receiver and all its clones.
     let copy = first.clone();
     drop(first);
     assert!(receiver(&party, &handler).build().is_err());
@@ -172,7 +172,7 @@ async fn a_stand_alone_receiver_records_events_in_its_store() {
     assert_eq!(setup.store.leases(LeaseFamily::Event), 1);
 }
 
-/// Asserts the number of store calls since the last time, by operation.
+/// Asserts the number of store calls of each operation since the last assertion.
 fn assert_operations(store: &RecordingStore, expected: &[(Op, usize)], what: &str) {
     let all: usize = expected.iter().map(|(_, times)| times).sum();
     for (op, times) in expected {
@@ -191,8 +191,8 @@ async fn a_delivery_costs_a_known_number_of_operations() {
             .serve(receiver(&party, &handler).build().unwrap())
             .await;
         let store = &setup.store;
-        // No assurance of Ada is recorded. The event changes nothing, and the KYCPort response is
-        // recorded.
+        // The store has no assurance of Ada. The event changes no record, and the app stores the
+        // response of KYCPort.
         assert_eq!(setup.deliver(&app, "evt_1").await.0, 200);
         let first = [
             (Op::Acquire, 1),
@@ -206,7 +206,7 @@ async fn a_delivery_costs_a_known_number_of_operations() {
         handler.next(Action::Fail);
         assert_eq!(setup.deliver(&app, "evt_2").await.0, 500);
         assert_operations(store, &first, "failed");
-        // A rejection is also recorded before the status request.
+        // The app also stores a rejection before the status request.
         let event = event(&setup.kyc, "evt_3", &setup.ada, "rejected");
         setup.ada.reject();
         let url = app.url("/webhooks/kycport");
@@ -218,8 +218,8 @@ async fn a_delivery_costs_a_known_number_of_operations() {
             (Op::Settle, 1),
         ];
         assert_operations(store, &rejected, "rejected");
-        // An event of an unknown type without a person needs no store operation, and neither does a
-        // forged request.
+        // The receiver needs no store operation for an event of an unknown type without a person,
+        // and for a forged request.
         let mut unknown = event;
         unknown["id"] = json!("evt_4");
         unknown["type"] = json!("kyc.something_new");

@@ -1,5 +1,5 @@
-//! Effects of webhook events on active sessions. An event can lower the assurance of a session and
-//! never raises it.
+//! Tests of the effect of webhook events on active sessions. An event can lower the assurance of a
+//! session but can never raise the assurance.
 
 use std::{sync::Arc, time::Duration};
 
@@ -65,7 +65,7 @@ impl AssuranceUpdateTest {
         page.status()
     }
 
-    /// Returns the recorded status, without a request to KYCPort.
+    /// Returns the stored status without a request to KYCPort.
     async fn recorded_status(&self) -> Value {
         let page = self
             .browser
@@ -128,7 +128,7 @@ fn without_key(kyc: &MockIssuer, redirect_uri: &str) -> kycport::ConfigBuilder {
 async fn a_rejection_event_locks_an_active_session() {
     let setup = AssuranceUpdateTest::new(WithKey::Tenant).await;
     setup.ada.reject();
-    // Without the event, the recorded result would be used for ten minutes.
+    // Without the event, the app would use the stored result for ten minutes.
     assert_eq!(
         (setup.recorded_status().await, setup.guarded().await),
         (json!("verified"), 200)
@@ -163,7 +163,7 @@ async fn an_unknown_event_about_a_person_triggers_a_status_request() {
     drop(fault);
     assert_eq!(setup.deliver(&event).await.0, 200);
     assert_eq!(setup.recorded_status().await, "rejected");
-    // Without a person, there is no status to read.
+    // The receiver cannot request a status, because the event names no person.
     setup.kyc.forget_requests();
     event["data"] = json!({});
     assert_eq!(setup.deliver(&event).await.0, 200);
@@ -186,7 +186,7 @@ async fn a_negative_status_is_cached_for_ten_seconds_or_until_the_next_event() {
     setup.later(1);
     assert_eq!(setup.guarded().await, 200);
     setup.kyc.requests(Endpoint::Status).assert_count(1);
-    // An event ends this period immediately.
+    // An event ends the period of ten seconds immediately.
     setup.later(601);
     setup.ada.reject();
     assert_ne!(setup.guarded().await, 200);
@@ -219,13 +219,14 @@ async fn an_event_older_than_the_last_status_check_is_not_used() {
         200
     );
     setup.later(1);
-    // An old `verified`, delivered late. The receiver asks KYCPort, which returns the current
-    // status.
+    // KYCPort delivers an old `verified` event late. The receiver requests the current status from
+    // KYCPort.
     let old = event_at(at, "evt_1", &setup.ada, "verified");
     assert_eq!(setup.deliver(&old).await.0, 200);
     assert_eq!(setup.recorded_status().await, "rejected");
     assert_ne!(setup.guarded().await, 200);
-    // An old `rejected` after a new `verified`, while KYCPort is unavailable.
+    // KYCPort delivers an old `rejected` event after a new `verified` event. The status endpoint is
+    // unavailable.
     setup.later(1000);
     setup.ada.verify(KycTier::T2);
     assert_eq!(setup.guarded().await, 200);
@@ -279,14 +280,14 @@ async fn a_lower_missing_or_unknown_tier_counts_as_worse() {
         assert_eq!(setup.deliver(&event).await.0, 503);
         assert_eq!(setup.guarded().await, 503, "{field}: {value}");
     }
-    // A higher tier is not used, and the recorded tier stays.
+    // The app does not use a higher tier of an event and keeps the stored tier.
     let setup = AssuranceUpdateTest::new(WithKey::Tenant).await;
     let _fault = setup.kyc.on(Endpoint::Status).fail(500).optional().always();
     let mut event = setup.event("evt_1", "verified");
     event["data"]["kyc_tier"] = json!("t3");
     assert_eq!(setup.deliver(&event).await.0, 503);
     assert_eq!(setup.guarded().await, 200);
-    // The event does not count as a status check either.
+    // The app also does not treat the event as a status check.
     setup.later(600);
     assert_eq!(setup.guarded().await, 503);
 }
@@ -294,13 +295,13 @@ async fn a_lower_missing_or_unknown_tier_counts_as_worse() {
 #[tokio::test]
 async fn a_rejection_is_not_lost_if_the_clocks_differ() {
     let setup = AssuranceUpdateTest::new(WithKey::Tenant).await;
-    // KYCPort's clock is behind: the last status check appears later than the event.
+    // KYCPort's clock is behind, so the last status check appears later than the event.
     let at = setup.kyc.clock().now().as_unix() - 50;
     let _fault = setup.kyc.on(Endpoint::Status).fail(500).optional().always();
     let event = event_at(at, "evt_1", &setup.ada, "rejected");
     assert_eq!(setup.deliver(&event).await.0, 503);
     assert_eq!(setup.guarded().await, 503);
-    // KYCPort's clock is ahead: the event is used only until the next status check.
+    // KYCPort's clock is ahead. The app uses the event only until the next status check.
     let setup = AssuranceUpdateTest::new(WithKey::Tenant).await;
     let at = setup.kyc.clock().now().as_unix() + 50;
     let event = event_at(at, "evt_1", &setup.ada, "rejected");
@@ -383,7 +384,7 @@ async fn without_a_tenant_key_worse_statuses_apply_in_event_order() {
     let older = event_at(at, "evt_1", &setup.ada, "rejected");
     assert_eq!(setup.deliver(&older).await.0, 200);
     assert_eq!(setup.recorded_status().await, "pending");
-    // A better status is not taken from an event: the guard requests userinfo.
+    // The app does not use a better status of an event. The guard requests userinfo.
     setup.later(1);
     let good = setup.event("evt_3", "verified");
     assert_eq!(setup.deliver(&good).await.0, 200);
@@ -417,7 +418,7 @@ async fn a_decided_case_event_ends_the_wait_and_updates_the_assurance() {
     cases.decide(&case.id).await.unwrap();
     let waiting = cases.wait_until_decided(&case.id, Duration::from_secs(10));
     let deciding = async {
-        // The wait has polled once, and would poll again after fifty minutes.
+        // `wait_until_decided` has polled once and would poll again after fifty minutes.
         while setup.kyc.requests(Endpoint::ReadCase).count() < 2 {
             tokio::task::yield_now().await;
         }

@@ -1,5 +1,5 @@
-//! An event is not acknowledged if its result cannot be stored. Otherwise sessions would use the
-//! previous result until it is stale.
+//! Tests that a receiver does not acknowledge an event if the store does not confirm its result.
+//! Sessions would otherwise use the previous result until it is stale.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ enum StoreFault {
     RefusesWrites,
     /// The store never responds to a write of an assurance.
     Hangs,
-    /// The store makes the write, and its response is lost.
+    /// The store performs the write, but its response is lost.
     LosesAnswers,
 }
 
@@ -30,7 +30,7 @@ enum StoreFault {
 enum StatusResponse {
     Answers,
     Refuses,
-    /// The app has no key for status requests.
+    /// The app has no tenant key, so it sends no status request.
     NoKey,
 }
 
@@ -78,7 +78,7 @@ async fn deliver_unrecorded_rejection(status_response: StatusResponse, store_fau
     match store_fault {
         StoreFault::RefusesWrites => store.fail_on(Op::Write, ASSURANCE),
         StoreFault::Hangs => drop(store.hold(Op::Write, ASSURANCE)),
-        // The event's status, and the KYCPort response.
+        // Row: the status in the event, and the response of KYCPort.
         StoreFault::LosesAnswers => (0..2).for_each(|_| store.lose_answer(Op::Write, ASSURANCE)),
     }
     let unavailable = (503, "store_unavailable".to_owned());
@@ -87,7 +87,7 @@ async fn deliver_unrecorded_rejection(status_response: StatusResponse, store_fau
         unavailable,
         "{status_response:?} {store_fault:?}"
     );
-    // The previous result stays, if the write was not made.
+    // The previous result stays if the store did not perform the write.
     let is_still_admitted = store_fault != StoreFault::LosesAnswers;
     assert_eq!(
         guarded().await == 200,
@@ -111,6 +111,6 @@ async fn kycport_redelivers_a_rejection_that_was_not_recorded() {
         deliver_unrecorded_rejection(status_response, StoreFault::RefusesWrites).await;
         deliver_unrecorded_rejection(status_response, StoreFault::LosesAnswers).await;
     }
-    // The store's limit of 5 s is shorter than the handler's.
+    // The time limit of the store (5 s) is shorter than the time limit of the handler.
     deliver_unrecorded_rejection(StatusResponse::NoKey, StoreFault::Hangs).await;
 }

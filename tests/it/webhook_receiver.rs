@@ -1,4 +1,5 @@
-//! Webhook receiver over HTTP: accepted signatures, idempotent handling, and responses to KYCPort.
+//! Tests of the webhook receiver over HTTP: accepted signatures, idempotent handling, and responses
+//! to KYCPort.
 
 use std::{sync::Arc, time::Duration};
 
@@ -150,7 +151,7 @@ async fn a_request_without_a_valid_signature_is_rejected() {
         let got = setup.post(headers.clone(), body.clone()).await;
         assert_eq!(got, (401, code.to_owned()), "{headers:?}");
     }
-    // A reserialised body is another body, and so is a body that a proxy compressed.
+    // The signature does not match a reserialised body or a body that a proxy has compressed.
     let rewritten = serde_json::to_string_pretty(&setup.event("evt_1")).unwrap();
     let got = setup.post(signed(body.as_bytes()), rewritten).await;
     assert_eq!(got, (401, "mismatch".to_owned()));
@@ -164,7 +165,7 @@ async fn a_request_without_a_valid_signature_is_rejected() {
         0,
         "the store was called before the signature was verified"
     );
-    // The unmodified bytes pass with every accepted notation of the signature.
+    // The receiver accepts the unmodified bytes with every allowed notation of the signature.
     for headers in [
         header(&hex),
         header(&format!("sha256={hex}")),
@@ -229,7 +230,7 @@ async fn a_body_is_read_up_to_its_maximum_size() {
     let more = filler(1024 * 1024 + 1);
     let got = setup.post(signed(more.as_bytes()), more.clone()).await;
     assert_eq!(got, (413, "too_large".to_owned()));
-    // The same body without a content length and without an end: the receiver does not wait.
+    // The receiver does not wait for the end of a body that has no content length.
     let signature = hex_of(more.as_bytes());
     let request = format!(
         "POST /webhooks/kycport HTTP/1.1\r\nhost: app\r\nx-kycport-signature: {signature}\r\n\
@@ -252,7 +253,7 @@ async fn a_body_that_does_not_arrive_times_out() {
     );
     let got = raw_until(&setup.app, head.as_bytes(), "slow_body").await;
     assert!(got.starts_with("HTTP/1.1 408"), "{got}");
-    // A request without a signature is rejected without waiting for its body.
+    // The receiver rejects a request without a signature before the body arrives.
     let setup = ReceiverTest::with(|it| it.body_deadline(Duration::from_secs(3600))).await;
     let head = "POST /webhooks/kycport HTTP/1.1\r\nhost: app\r\ncontent-length: 100\r\n\r\n{";
     let got = raw_until(&setup.app, head.as_bytes(), "no_signature").await;
@@ -271,7 +272,7 @@ async fn raw_until(app: &RunningApp, request: &[u8], end: &str) -> String {
     read_until(&mut socket, end).await
 }
 
-/// Reads until `end` was in the answer.
+/// Reads until the response contains `end`.
 async fn read_until(socket: &mut tokio::net::TcpStream, end: &str) -> String {
     use tokio::io::AsyncReadExt as _;
     let mut answer = Vec::new();
@@ -296,7 +297,7 @@ async fn large_bodies_that_hang_keep_no_delivery_out() {
     let mut large = setup.event("evt_large");
     large["filler"] = "x".repeat(1024 * 1024 - 1024).into();
     assert_eq!(setup.deliver(&large).await.0, 200);
-    // The body of a request without a signature is not read.
+    // The receiver does not read the body of a request without a signature.
     let unsigned = setup.post(HeaderMap::new(), "{}").await;
     assert_eq!(unsigned, (401, "no_signature".to_owned()));
 }
@@ -316,7 +317,7 @@ async fn slow_bodies_do_not_block_other_deliveries() {
             slow.push(hang_on(&setup, declared, 1).await);
         }
         assert_eq!(setup.deliver(&event).await.0, 200);
-        // The first of the slow bodies lost its place.
+        // The receiver has evicted the first of the slow bodies.
         let dropped = read_until(&mut slow[0], "slow_body").await;
         assert!(dropped.starts_with("HTTP/1.1 408"), "{dropped}");
     }
@@ -327,7 +328,7 @@ async fn hang(setup: &ReceiverTest, bytes: usize) -> tokio::net::TcpStream {
     hang_on(setup, 1_048_576, bytes).await
 }
 
-/// A delivery of `declared` bytes, of which only `bytes` are sent.
+/// Starts a delivery with a declared length of `declared` bytes, and sends only `bytes` bytes.
 async fn hang_on(setup: &ReceiverTest, declared: usize, bytes: usize) -> tokio::net::TcpStream {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let address = setup.app.url("").replace("http://", "");
@@ -375,14 +376,14 @@ async fn a_redelivered_event_takes_effect_once() {
         );
     }
     assert_eq!(setup.deliver(&event).await.0, 200);
-    // The same event ID with other bytes is the same event. Another ID is another event.
+    // The receiver identifies an event by its ID, regardless of the other bytes.
     let mut same = event.clone();
     same["data"]["kyc_status"] = json!("rejected");
     assert_eq!(setup.deliver(&same).await.0, 200);
     assert_eq!(setup.handler.effects(), ["evt_1"]);
     assert_eq!(setup.deliver(&setup.event("evt_2")).await.0, 200);
     assert_eq!(setup.handler.effects(), ["evt_1", "evt_2"]);
-    // The event is stored until its timestamp is no longer accepted.
+    // The receiver stores the event until the timestamp of the event is too old.
     setup
         .kyc
         .clock()
@@ -413,7 +414,7 @@ async fn one_of_two_instances_handles_an_event() {
             .unwrap()
             .parse()
             .unwrap();
-        // `Retry-After` is the rest of the lease.
+        // `Retry-After` is the remaining time of the lease.
         assert!((1..=60).contains(&after), "{after}");
         assert_eq!(answer(response).await, (409, "in_flight".to_owned()));
         go.send_replace(true);
@@ -438,7 +439,7 @@ async fn a_failed_event_is_handled_again() {
         setup.handler.next(act.clone());
         assert_eq!(setup.deliver(&event).await, (500, code.to_owned()));
         assert!(!setup.handler.effects().contains(&code.to_owned()));
-        // Immediately, and not only when the lease would have ended.
+        // KYCPort can deliver the event again immediately, before the lease would have ended.
         assert_eq!(setup.deliver(&event).await.0, 200);
         assert_eq!(setup.handler.effects().last().unwrap(), code);
         assert_eq!(setup.deliver(&event).await.0, 200);
@@ -467,7 +468,7 @@ async fn the_error_of_the_handler_is_logged_and_not_sent() {
         panic!("one delivery failed");
     };
     assert_eq!(failed.value("code"), "handler_failed");
-    // On one line.
+    // The log contains the error on one line.
     assert_eq!(failed.value("error"), HANDLER_ERROR.replace('\n', " "));
 }
 
@@ -522,8 +523,8 @@ async fn a_store_outage_between_lease_and_completion_repeats_the_event() {
     // The receiver retries, so a short failure has no effect.
     setup.store.fail_times(Op::Settle, EVENT, 2);
     assert_eq!(setup.deliver(&event).await.0, 200);
-    // If the store stays down, KYCPort redelivers. The event takes effect again when the lease
-    // ends, because the receiver cannot know whether it took effect before.
+    // KYCPort redelivers the event if the store stays down. The event takes effect again when the
+    // lease ends, because the receiver cannot know whether the event took effect before.
     let event = setup.event("evt_2");
     setup.store.fail_times(Op::Settle, EVENT, 3);
     assert_eq!(
@@ -552,7 +553,7 @@ async fn an_event_that_cannot_be_released_is_free_when_its_lease_ends() {
 
 #[tokio::test]
 async fn a_receiver_that_lost_its_lease_responds_with_lease_lost() {
-    // case 130: the lease ended while the handler ran, and another instance has taken the event
+    // case 130: the lease ends while the handler runs, and another instance acquires the event
     let setup = ReceiverTest::new().await;
     let event = setup.event("evt_1");
     let (go, wait) = watch::channel(false);
@@ -585,7 +586,8 @@ async fn an_unknown_event_type_is_acknowledged() {
     event["type"] = json!("kyc.\u{1b}[31msomething_new\r\n");
     assert_eq!(setup.deliver(&event).await.0, 200);
     assert!(setup.handler.begun().is_empty());
-    // The event names a person, whose assurance is read and written. No event is recorded.
+    // The receiver reads and writes the assurance of the person in the event. The receiver stores
+    // no event.
     assert_eq!(setup.store.operations(), 2);
 
     let setup = ReceiverTest::with(|it| it.unknown_events(UnknownEventPolicy::Handle)).await;

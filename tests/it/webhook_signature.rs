@@ -1,4 +1,4 @@
-//! Webhook signatures, which are computed over the raw bytes of the body.
+//! Tests of webhook signatures. A signature covers the raw bytes of the body.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,12 +19,12 @@ const HEADER: &str = "x-kycport-signature";
 const SECRET: &str = "canary-secret-of-the-webhook";
 const BODY: &[u8] = br#"{"id":"evt_1","note":"canary body"}"#;
 
-/// Example of GitHub's documentation.
+/// Example from GitHub's documentation.
 const GITHUB_SECRET: &str = "It's a Secret to Everybody";
 const GITHUB_BODY: &[u8] = b"Hello, World!";
 const GITHUB_HEX: &str = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
 
-/// Example of the Standard Webhooks test suites.
+/// Example from the test suites of Standard Webhooks.
 const STANDARD_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const STANDARD_ID: &str = "msg_p5jXN8AQM9LWM0D4loKWxJek";
 const STANDARD_TIME: i64 = 1_614_265_330;
@@ -378,7 +378,8 @@ fn the_vectors_of_rfc_4231_verify() {
             check(&verifier, &headers([(HEADER, hex)]), &body).is_ok(),
             "{hex}"
         );
-        // case 126: a truncated signature, like the RFC's truncated example, is invalid.
+        // case 126: the verifier rejects a truncated signature, like the truncated example of the
+        // RFC.
         let half = check(&verifier, &headers([(HEADER, &hex[..32])]), &body);
         assert_eq!(half, Err(SignatureError::UnreadableSignature));
     }
@@ -592,7 +593,7 @@ fn a_timestamp_in_the_header_is_signed_with_the_body() {
             Err(SignatureError::UnreadableSignedPart),
         ),
         (good.clone(), Err(SignatureError::UnreadableSignedPart)),
-        // Signed without its timestamp, like a signature of the other scheme.
+        // This signature does not cover the timestamp, like a signature of the other scheme.
         (
             format!("t={time},v1={}", hex(SECRET, BODY)),
             Err(SignatureError::Mismatch),

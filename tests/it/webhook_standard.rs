@@ -1,4 +1,4 @@
-//! The receiver set to Standard Webhooks, and the mock that signs so.
+//! Tests of a receiver and a mock that use Standard Webhooks signatures.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ async fn deliveries_by_standard_webhooks_reach_the_handler_once() {
     hooks.deliveries().assert_delivered().assert_count(1);
     let id = hooks.deliveries().last().unwrap().event_id().to_owned();
     assert_eq!(handler.effects(), [id.as_str()]);
-    // A redelivery has a new signature and the same ID, so it has no second effect.
+    // A redelivery has a new signature and the same ID, so the event takes effect once.
     hooks.repeat(hooks.deliveries().last().unwrap());
     hooks.settled().await;
     assert_eq!(hooks.deliveries().last().unwrap().status(), Some(200));
@@ -52,7 +52,8 @@ async fn deliveries_by_standard_webhooks_reach_the_handler_once() {
     assert_eq!(hooks.deliveries().last().unwrap().status(), Some(200));
     assert_eq!(handler.effects().len(), 2);
 
-    // None of the forged ones is accepted, and what KYCPort signs as usual is not either.
+    // The receiver rejects every forged delivery and every delivery with KYCPort's default
+    // signature.
     for &tamper in DeliveryTamper::FORGED {
         let fault = hooks.tamper(tamper).once();
         ada.set_tier(KycTier::T1);
