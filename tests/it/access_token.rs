@@ -27,7 +27,7 @@ fn accepted(token: &str) -> AccessTokenClaims {
 
 #[test]
 fn the_type_must_be_at_jwt() {
-    // case 84
+    // Covers threat case 84.
     let wrong = || Err(R::Type(TokenKind::AccessToken));
     check_table(
         &access_expectation(),
@@ -80,7 +80,7 @@ fn the_type_must_be_at_jwt() {
 
 #[test]
 fn client_id_and_jti_are_validated_if_present() {
-    // case 84
+    // Covers threat case 84.
     check_table(
         &access_expectation(),
         vec![
@@ -115,7 +115,7 @@ fn client_id_and_jti_are_validated_if_present() {
 
 #[test]
 fn client_id_and_jti_can_be_made_mandatory() {
-    // case 84
+    // Covers threat case 84.
     let mut expected = access_expectation();
     assert_eq!(expected.profile, AccessTokenProfile::Documented);
     expected.profile = AccessTokenProfile::Rfc9068;
@@ -154,7 +154,7 @@ fn an_old_iat_is_accepted_until_expiry() {
 
 #[test]
 fn the_scope_must_be_a_string() {
-    // case 85
+    // Covers threat case 85.
     check_table(
         &access_expectation(),
         vec![
@@ -178,7 +178,7 @@ fn the_scope_must_be_a_string() {
 
 #[test]
 fn a_scope_matches_whole_words_only() {
-    // case 85
+    // Covers threat case 85.
     for (scope, asked, granted) in [
         ("openid kyc", "kyc", true),
         ("openid kyc", "openid", true),
@@ -219,7 +219,7 @@ fn all_claims_are_returned_as_received() {
 
 #[test]
 fn the_configured_clock_skew_applies() {
-    // case 82
+    // Covers threat case 82.
     let mut expected = access_expectation();
     assert_eq!(expected.skew.as_secs(), 60);
     expected.skew = std::time::Duration::from_secs(600);
@@ -235,7 +235,7 @@ fn the_configured_clock_skew_applies() {
 
 #[test]
 fn debug_output_contains_no_personal_data() {
-    // case 137
+    // Covers threat case 137.
     let token = ACCESS.with_claims(|claims| {
         claims["sub"] = json!("canary-sub");
         claims["jti"] = json!("canary-jti");

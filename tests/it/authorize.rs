@@ -29,7 +29,7 @@ fn is_256_bits(text: &str) -> bool {
 
 #[tokio::test]
 async fn every_login_has_its_own_state_nonce_and_pkce_challenge() {
-    // cases 25, 26
+    // Covers threat cases 25, 26.
     let (kyc, app, ada) = setup().await;
     let browser = kyc.browser();
     let mut secrets = BTreeSet::new();
@@ -61,7 +61,7 @@ async fn every_login_has_its_own_state_nonce_and_pkce_challenge() {
 
 #[tokio::test]
 async fn no_setting_weakens_the_authorization_request() {
-    // cases 26, 27
+    // Covers threat cases 26, 27.
     let kyc = MockIssuer::start().await;
     for name in [
         "response_type",
@@ -82,7 +82,7 @@ async fn no_setting_weakens_the_authorization_request() {
 
 #[tokio::test]
 async fn a_login_link_accepts_return_to_and_no_protocol_parameter() {
-    // case 27
+    // Covers threat case 27.
     let (kyc, app, _) = setup().await;
     let injected = "/auth/login?redirect_uri=https%3A%2F%2Fevil.example&scope=admin&state=x&nonce=x\
         &client_id=x&code_challenge=x&code_challenge_method=plain&response_type=token\
@@ -117,7 +117,7 @@ async fn a_login_link_accepts_return_to_and_no_protocol_parameter() {
 
 #[tokio::test]
 async fn a_repeated_return_to_is_ignored() {
-    // case 27
+    // Covers threat case 27.
     let (kyc, app, ada) = setup().await;
     let page = kyc
         .browser()
@@ -132,7 +132,7 @@ async fn a_repeated_return_to_is_ignored() {
 
 #[tokio::test]
 async fn no_request_header_changes_the_redirect_uri() {
-    // case 30
+    // Covers threat case 30.
     let (kyc, app, _) = setup().await;
     for (name, value) in [
         ("host", "evil.example"),
@@ -175,7 +175,7 @@ async fn no_request_header_changes_the_redirect_uri() {
 
 #[tokio::test]
 async fn a_fifth_pending_login_evicts_the_oldest_login_of_the_same_browser() {
-    // cases 28, 100
+    // Covers threat cases 28, 100.
     everywhere(async |faulty_store::TestApp { kyc, app, ada, .. }| {
         let (browser, other) = (kyc.browser(), kyc.browser());
         let others = other
@@ -207,7 +207,7 @@ async fn a_fifth_pending_login_evicts_the_oldest_login_of_the_same_browser() {
 
 #[tokio::test]
 async fn parallel_tabs_each_return_to_their_own_page() {
-    // cases 29, 97
+    // Covers threat cases 29, 97.
     everywhere(async |faulty_store::TestApp { kyc, app, ada, .. }| {
         let browser = kyc.browser();
         let mut tabs = Vec::new();
@@ -227,7 +227,7 @@ async fn parallel_tabs_each_return_to_their_own_page() {
 
 #[tokio::test]
 async fn a_flood_of_logins_writes_nothing_and_ends_no_session() {
-    // cases 28, 100
+    // Covers threat cases 28, 100.
     let faulty_store::TestApp {
         kyc,
         app,
@@ -260,7 +260,7 @@ async fn a_flood_of_logins_writes_nothing_and_ends_no_session() {
 
 #[tokio::test]
 async fn a_prefetch_starts_no_login() {
-    // case 28
+    // Covers threat case 28.
     let faulty_store::TestApp {
         kyc, app, store, ..
     } = faulty_store::setup().await;
@@ -287,7 +287,7 @@ async fn a_prefetch_starts_no_login() {
 
 #[tokio::test]
 async fn a_head_request_starts_and_completes_no_login() {
-    // case 43
+    // Covers threat case 43.
     let faulty_store::TestApp {
         kyc,
         app,
@@ -313,7 +313,7 @@ async fn a_head_request_starts_and_completes_no_login() {
 
 #[tokio::test]
 async fn another_site_can_only_start_a_login() {
-    // case 31
+    // Covers threat case 31.
     let faulty_store::TestApp {
         kyc,
         app,
@@ -359,7 +359,7 @@ async fn another_site_can_only_start_a_login() {
 
 #[tokio::test]
 async fn a_login_is_not_started_while_the_store_is_down() {
-    // case 45
+    // Covers threat case 45.
     let faulty_store::TestApp {
         kyc, app, store, ..
     } = faulty_store::setup().await;

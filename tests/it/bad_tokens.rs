@@ -46,7 +46,7 @@ fn common(tamper: Tamper, kind: TokenKind) -> Option<Verdict> {
     use Tamper as T;
     let payload = || Rejected(TokenValidationError::NotJson(TokenPart::Payload));
     Some(match tamper {
-        // cases 57, 58, 59, 22
+        // Covers threat cases 57, 58, 59, 22.
         T::AlgNone
         | T::AlgNoneMixedCase
         | T::AlgNull
@@ -55,7 +55,7 @@ fn common(tamper: Tamper, kind: TokenKind) -> Option<Verdict> {
         | T::AlgRs256
         | T::AlgEs256
         | T::AlgEd25519Name => Rejected(TokenValidationError::Algorithm),
-        // cases 56, 60, 80
+        // Covers threat cases 56, 60, 80.
         T::BadSignature
         | T::EmptySignature
         | T::ShortSignature
@@ -66,48 +66,48 @@ fn common(tamper: Tamper, kind: TokenKind) -> Option<Verdict> {
         | T::ForeignKeyEmbeddedJwk
         | T::ForeignKeyJku
         | T::ForeignKeyX5u => Rejected(TokenValidationError::Signature),
-        // cases 10, 61
+        // Covers threat cases 10, 61.
         T::UnknownKid | T::KidPath | T::KidSql | T::KidNumber => {
             Rejected(TokenValidationError::UnknownKey)
         }
         T::KidLong | T::Large => Rejected(TokenValidationError::TooLong),
-        // case 16: there is one key
+        // case 16: the key set has only one key
         T::NoKid => Fine,
-        // cases 62, 79
+        // Covers threat cases 62, 79.
         T::CritHeader | T::CritEmpty | T::B64False | T::NestedCty | T::Zip => {
             Rejected(TokenValidationError::Extension)
         }
         T::Jwe | T::FiveParts => Rejected(TokenValidationError::Encrypted),
-        // case 63
+        // Covers threat case 63.
         T::TypLogout => Rejected(TokenValidationError::Type(kind)),
-        // cases 64, 65
+        // Covers threat cases 64, 65.
         T::WrongIssuer | T::IssuerSlash | T::IssuerCase | T::IssuerPrefix => claim("iss", Mismatch),
         T::IssuerArray | T::IssuerNumber => claim("iss", Mistyped),
         T::MissingIssuer => claim("iss", Missing),
-        // cases 66, 67
+        // Covers threat cases 66, 67.
         T::WrongAudience | T::ExtraAudience | T::AudienceEmptyArray | T::AudiencePrefix => {
             claim("aud", Mismatch)
         }
         T::AudienceNumber => claim("aud", Mistyped),
         T::MissingAudience => claim("aud", Missing),
         T::AudienceArrayOfOne => Fine,
-        // case 68
+        // Covers threat case 68.
         T::ForeignAzp => claim("azp", Mismatch),
-        // case 69
+        // Covers threat case 69.
         T::Expired => claim("exp", Past),
         T::MissingExp => claim("exp", Missing),
         T::ExpString | T::ExpNegative | T::ExpFloat | T::ExpHuge => claim("exp", Mistyped),
         T::ExpFarFuture => Fine, // limited to a day, see `a_far_future_exp_is_limited_to_a_day`
-        // cases 70, 71
+        // Covers threat cases 70, 71.
         T::FutureNbf => claim("nbf", Future),
         T::NbfString => claim("nbf", Mistyped),
         T::MissingIat => claim("iat", Missing),
         T::FutureIat => claim("iat", Future),
         T::IatString => claim("iat", Mistyped),
-        // case 73
+        // Covers threat case 73.
         T::MissingSub => claim("sub", Missing),
         T::EmptySub | T::NumberSub | T::LongSub => claim("sub", Mistyped),
-        // case 76
+        // Covers threat case 76.
         T::DuplicateHeader => Rejected(TokenValidationError::NotJson(TokenPart::Header)),
         T::DuplicateClaim
         | T::ClaimsNotObject
@@ -115,7 +115,7 @@ fn common(tamper: Tamper, kind: TokenKind) -> Option<Verdict> {
         | T::NotJson
         | T::TrailingData
         | T::DeepNesting => payload(),
-        // cases 77, 78
+        // Covers threat cases 77, 78.
         T::TwoParts
         | T::FourParts
         | T::JsonForm
@@ -140,11 +140,11 @@ fn id_token(tamper: Tamper) -> Verdict {
             Rejected(TokenValidationError::Type(TokenKind::IdToken))
         }
         T::AncientIat => claim("iat", Past),
-        // case 72
+        // Covers threat case 72.
         T::WrongNonce => claim("nonce", Mismatch),
         T::MissingNonce => claim("nonce", Missing),
         T::NumberNonce => claim("nonce", Mistyped),
-        // case 74
+        // Covers threat case 74.
         T::WrongAtHash => claim("at_hash", Mismatch),
         // Claims that were not requested, that belong to an access token, or
         // that are informative.
@@ -180,11 +180,11 @@ fn access_token(tamper: Tamper) -> Verdict {
         return verdict;
     }
     match tamper {
-        // case 84
+        // Covers threat case 84.
         T::TypJwt | T::TypAbsent => Rejected(TokenValidationError::Type(TokenKind::AccessToken)),
         T::TypAtJwt | T::TypApplicationAtJwt | T::MissingClientId | T::MissingJti => Fine,
         T::ForeignClientId => claim("client_id", Mismatch),
-        // case 85
+        // Covers threat case 85.
         T::ScopeArray => claim("scope", Mistyped),
         // An access token is valid until its `exp`, regardless of its `iat`.
         T::AncientIat => Fine,
@@ -238,7 +238,7 @@ fn typed(outcome: Result<(), LoginError>, kind: TokenKind) -> Verdict {
 
 #[tokio::test]
 async fn a_malformed_token_is_rejected_with_the_violated_rule() {
-    // cases 56 to 79, 84, 85
+    // Covers threat cases 56 to 79, 84, 85.
     let (kyc, _, ada) = setup().await;
     let app = relying_party(&kyc);
     for &tamper in Tamper::ALL {
@@ -341,7 +341,7 @@ async fn a_malformed_token_does_not_end_the_current_session() {
 
 #[tokio::test]
 async fn a_far_future_exp_is_limited_to_a_day() {
-    // case 69
+    // Covers threat case 69.
     let (kyc, _, ada) = setup().await;
     kyc.clock().freeze();
     let app = relying_party(&kyc);
@@ -360,7 +360,7 @@ async fn a_far_future_exp_is_limited_to_a_day() {
 
 #[tokio::test]
 async fn unusual_but_valid_tokens_are_accepted() {
-    // K31, K32, K41
+    // Covers contract rows K31, K32, K41.
     let (kyc, app, _) = setup().await;
     for (tamper, status, tier, verified) in [
         (
@@ -407,7 +407,7 @@ async fn unusual_but_valid_tokens_are_accepted() {
 
 #[tokio::test]
 async fn requested_acr_and_max_age_are_enforced() {
-    // case 75
+    // Covers threat case 75.
     let (kyc, _, ada) = setup().await;
     let app = relying_party(&kyc);
     let fresh = LoginRequest::new().max_age(Duration::from_secs(300));
@@ -432,7 +432,7 @@ async fn requested_acr_and_max_age_are_enforced() {
 
 #[tokio::test]
 async fn settings_change_which_tokens_are_accepted() {
-    // cases 59, 84
+    // Covers threat cases 59, 84.
     let (kyc, _, ada) = setup().await;
     let both = relying_party_with(&kyc, |config| {
         config.algorithm_names(AlgorithmNames::EdDsaOrEd25519)
@@ -457,7 +457,7 @@ async fn settings_change_which_tokens_are_accepted() {
 
 #[tokio::test]
 async fn tokens_with_different_subjects_are_rejected() {
-    // cases 55, 118
+    // Covers threat cases 55, 118.
     let (kyc, app, ada) = setup().await;
     let direct = relying_party(&kyc);
     let mallory = kyc.person("mallory").create();

@@ -27,7 +27,7 @@ fn access_token(setup: &TestApp) -> String {
 
 #[tokio::test]
 async fn bearer_errors_follow_rfc_6750() {
-    // cases 84, 85
+    // Covers threat cases 84, 85.
     let setup = setup().await;
     let good = format!("Bearer {}", access_token(&setup));
     let (mint, client) = (setup.kyc.mint(), setup.kyc.client());
@@ -74,7 +74,7 @@ async fn bearer_errors_follow_rfc_6750() {
 
 #[tokio::test]
 async fn without_keys_the_response_is_503() {
-    // case 95
+    // Covers threat case 95.
     let setup = setup().await;
     let good = format!("Bearer {}", access_token(&setup));
     setup.kyc.stop().unwrap();
@@ -86,7 +86,7 @@ async fn without_keys_the_response_is_503() {
 
 #[tokio::test]
 async fn an_exhausted_key_budget_gets_503() {
-    // case 13
+    // Covers threat case 13.
     let setup = setup().await;
     let good = access_token(&setup);
     let header = format!("Bearer {good}");
@@ -199,7 +199,7 @@ async fn what_the_store_cannot_say_of_a_token_is_a_503() {
 
 #[tokio::test]
 async fn identity_headers_sign_nobody_in() {
-    // case 87
+    // Covers threat case 87.
     let setup = setup().await;
     let good = format!("Bearer {}", access_token(&setup));
     let id = setup.ada.id().to_owned();

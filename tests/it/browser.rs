@@ -259,7 +259,7 @@ async fn the_buttons_of_the_mocks_console_work() {
 
 #[tokio::test]
 async fn a_person_lists_and_revokes_their_sessions() {
-    // case 108
+    // Covers threat case 108.
     let Some(setup) = BrowserTest::open("instances").await else {
         return;
     };

@@ -74,7 +74,7 @@ async fn the_page_waits_for_the_decision_of_a_reviewer() {
 
 #[tokio::test]
 async fn a_rejected_file_is_explained_and_the_next_attempt_succeeds() {
-    // cases 121, 123
+    // Covers threat cases 121, 123.
     let Some(setup) = BrowserTest::open("host_your_own_capture").await else {
         return;
     };

@@ -65,7 +65,7 @@ fn assert_ends_the_login_only(page: &Page) {
 
 #[tokio::test]
 async fn an_invalid_authorization_response_does_not_consume_the_login() {
-    // cases 32, 38, 43
+    // Covers threat cases 32, 38, 43.
     let setup = setup().await;
     let (browser, genuine) = started(&setup).await;
     let base = setup.app.url("/auth/callback");
@@ -107,7 +107,7 @@ async fn an_invalid_authorization_response_does_not_consume_the_login() {
 
 #[tokio::test]
 async fn raw_bytes_and_long_urls_cause_no_server_error() {
-    // case 43
+    // Covers threat case 43.
     let setup = setup().await;
     let mut odd = b"GET /auth/callback?state=s&code=\xff\xfe HTTP/1.1\r\nhost: x\r\n".to_vec();
     odd.extend(b"connection: close\r\n\r\n");
@@ -122,7 +122,7 @@ async fn raw_bytes_and_long_urls_cause_no_server_error() {
 
 #[tokio::test]
 async fn a_form_post_response_is_rejected() {
-    // case 43
+    // Covers threat case 43.
     let setup = setup().await;
     let (browser, genuine) = started(&setup).await;
     let page = browser
@@ -142,7 +142,7 @@ async fn a_form_post_response_is_rejected() {
 
 #[tokio::test]
 async fn another_browser_can_neither_complete_nor_consume_a_login() {
-    // cases 33, 44
+    // Covers threat cases 33, 44.
     let setup = setup().await;
     let (browser, callback) = started(&setup).await;
     let without_cookies = setup.kyc.browser();
@@ -182,7 +182,7 @@ async fn another_browser_can_neither_complete_nor_consume_a_login() {
 
 #[tokio::test]
 async fn a_repeated_callback_redirects_without_a_second_exchange() {
-    // case 34
+    // Covers threat case 34.
     let setup = setup().await;
     let (browser, callback) = started(&setup).await;
     browser.get(&callback).await.unwrap().assert_ok();
@@ -210,7 +210,7 @@ async fn a_repeated_callback_redirects_without_a_second_exchange() {
 
 #[tokio::test]
 async fn a_replayed_callback_without_a_session_gets_an_error_page() {
-    // case 34
+    // Covers threat case 34.
     let setup = setup().await;
     let (browser, callback) = started(&setup).await;
     let before = browser.clone();
@@ -234,7 +234,7 @@ async fn a_replayed_callback_without_a_session_gets_an_error_page() {
 
 #[tokio::test]
 async fn one_of_many_simultaneous_callbacks_exchanges_the_code() {
-    // case 35
+    // Covers threat case 35.
     for n in [2, 50] {
         let setup = setup().await;
         let (browser, callback) = started(&setup).await;
@@ -258,7 +258,7 @@ async fn one_of_many_simultaneous_callbacks_exchanges_the_code() {
 
 #[tokio::test]
 async fn a_reload_exchanges_a_code_that_was_never_sent() {
-    // case 36
+    // Covers threat case 36.
     let setup = setup().await;
     // The mock closes all connections, so the client must open a new connection to send the code.
     let close = setup.kyc.on(Endpoint::Discovery);
@@ -284,7 +284,7 @@ async fn a_reload_exchanges_a_code_that_was_never_sent() {
 
 #[tokio::test]
 async fn a_code_is_never_sent_twice() {
-    // cases 36, 51
+    // Covers threat cases 36, 51.
     type Break = fn(&MockIssuer) -> kycport::mock::Rule;
     let breaks: [(Break, u16); 6] = [
         (|kyc| kyc.on(Endpoint::Token).fail(500), 503),
@@ -408,7 +408,7 @@ async fn after_a_429_of_the_token_endpoint_no_code_is_sent() {
 
 #[tokio::test]
 async fn an_expired_login_is_rejected() {
-    // case 37
+    // Covers threat case 37.
     let setup = setup().await;
     let (browser, callback) = started(&setup).await;
     setup.kyc.clock().advance(Duration::from_secs(600));
@@ -431,7 +431,7 @@ async fn an_expired_login_is_rejected() {
 
 #[tokio::test]
 async fn a_login_is_valid_until_its_last_second() {
-    // case 37
+    // Covers threat case 37.
     let setup = setup().await;
     setup
         .kyc
@@ -444,7 +444,7 @@ async fn a_login_is_valid_until_its_last_second() {
 
 #[tokio::test]
 async fn access_denied_shows_that_the_person_declined() {
-    // case 39
+    // Covers threat case 39.
     let setup = setup().await;
     let browser = setup.kyc.browser();
     let page = browser
@@ -480,7 +480,7 @@ async fn an_invalid_error_description_does_not_hide_the_error() {
 
 #[tokio::test]
 async fn the_error_page_contains_no_text_of_the_error() {
-    // cases 39, 138
+    // Covers threat cases 39, 138.
     let setup = setup().await;
     for (error, status, code) in [
         ("access_denied", 403, "declined"),
@@ -529,7 +529,7 @@ async fn the_error_page_contains_no_text_of_the_error() {
 
 #[tokio::test]
 async fn a_forged_error_does_not_consume_the_login() {
-    // case 40
+    // Covers threat case 40.
     let setup = setup().await;
     let (victim, genuine) = started(&setup).await;
     let iss = parameter(&genuine, "iss");
@@ -556,7 +556,7 @@ async fn a_forged_error_does_not_consume_the_login() {
 
 #[tokio::test]
 async fn a_code_of_another_issuer_is_not_exchanged() {
-    // cases 41, 42
+    // Covers threat cases 41, 42.
     let setup = setup().await;
     let issuer = setup.kyc.issuer().to_owned();
     for iss in [
@@ -591,7 +591,7 @@ async fn a_code_of_another_issuer_is_not_exchanged() {
 
 #[tokio::test]
 async fn a_response_without_the_promised_iss_is_rejected() {
-    // case 42
+    // Covers threat case 42.
     let setup = setup().await;
     setup.kyc.switch(|switches| switches.iss_parameter = false);
     let (browser, callback) = started(&setup).await;
@@ -605,7 +605,7 @@ async fn a_response_without_the_promised_iss_is_rejected() {
 
 #[tokio::test]
 async fn iss_is_mandatory_when_advertised_or_configured() {
-    // case 42
+    // Covers threat case 42.
     for (required, status) in [(false, 303), (true, 502)] {
         let kyc = MockIssuer::builder()
             .switch(|switches| {
@@ -631,7 +631,7 @@ async fn iss_is_mandatory_when_advertised_or_configured() {
 
 #[tokio::test]
 async fn during_a_store_outage_the_code_is_not_consumed() {
-    // case 45
+    // Covers threat case 45.
     type Break = fn(&TestApp);
     let setup = setup().await;
     let breaks: [Break; 2] = [
@@ -658,7 +658,7 @@ async fn during_a_store_outage_the_code_is_not_consumed() {
 
 #[tokio::test]
 async fn a_complete_store_outage_gets_503_and_keeps_the_code() {
-    // case 45
+    // Covers threat case 45.
     let setup = setup().await;
     let (browser, callback) = started(&setup).await;
     setup.store.fail();
@@ -671,7 +671,7 @@ async fn a_complete_store_outage_gets_503_and_keeps_the_code() {
 
 #[tokio::test]
 async fn a_login_that_cannot_be_settled_is_not_reused() {
-    // cases 35, 45
+    // Covers threat cases 35, 45.
     let setup = setup().await;
     let (browser, callback) = started(&setup).await;
     let before = browser.clone();
@@ -688,7 +688,7 @@ async fn a_login_that_cannot_be_settled_is_not_reused() {
 
 #[tokio::test]
 async fn a_session_that_cannot_be_stored_is_not_created() {
-    // cases 45, 95
+    // Covers threat cases 45, 95.
     for kind in [SESSION, TOKENS] {
         let setup = setup().await;
         let (browser, callback) = started(&setup).await;
@@ -709,7 +709,7 @@ async fn a_session_that_cannot_be_stored_is_not_created() {
 
 #[tokio::test]
 async fn the_response_exposes_neither_code_nor_state() {
-    // case 46
+    // Covers threat case 46.
     let setup = setup().await;
     let (browser, callback) = started(&setup).await;
 

@@ -174,7 +174,7 @@ fn good() -> Form {
 
 #[tokio::test]
 async fn texts_and_names_as_browsers_send_them_are_accepted() {
-    // case 123
+    // Covers threat case 123.
     let setup = CaptureTest::new().await;
     let form = Form::new()
         .text("liveness_mode", "Active")
@@ -193,7 +193,7 @@ async fn texts_and_names_as_browsers_send_them_are_accepted() {
 
 #[tokio::test]
 async fn the_client_determines_names_and_media_types_itself() {
-    // case 123
+    // Covers threat case 123.
     let setup = CaptureTest::new().await;
     let form = good()
         .text("outcome", "approved")
@@ -240,7 +240,7 @@ async fn the_client_determines_names_and_media_types_itself() {
 
 #[tokio::test]
 async fn an_invalid_upload_is_rejected_and_does_not_change_the_case() {
-    // cases 121, 123, 125
+    // Covers threat cases 121, 123, 125.
     let setup = CaptureTest::new().await;
     let selfie = || file(samples::selfie("ada"), "me.png");
     let large = || samples::document_of_size("ada", 20 << 20);
@@ -365,7 +365,7 @@ async fn a_rejected_file_is_explained_in_the_response() {
 
 #[tokio::test]
 async fn an_upload_that_conflicts_with_the_state_of_the_case_gets_409() {
-    // case 124
+    // Covers threat case 124.
     let setup = CaptureTest::new().await;
     let status_and_code = |page: &Page| (page.status(), page.json()["code"].clone());
     let conflict = |code: &str| (409, json!(code));
@@ -417,7 +417,7 @@ async fn an_empty_file_input_counts_as_absent() {
 
 #[tokio::test]
 async fn an_upload_to_another_persons_case_is_rejected() {
-    // case 124
+    // Covers threat case 124.
     let mut setup = CaptureTest::new().await;
     let bob = setup.kyc.person("bob").create();
     let cases = setup.party.cases();
@@ -437,7 +437,7 @@ async fn an_upload_to_another_persons_case_is_rejected() {
 
 #[tokio::test]
 async fn an_error_of_kycport_reaches_a_browser_that_is_still_sending() {
-    // cases 121, 122
+    // Covers threat cases 121, 122.
     let setup = CaptureTest::new().await;
     let large = || {
         let document = file(samples::document_of_size("ada", 19 << 20), "a.png");
@@ -473,7 +473,7 @@ async fn an_error_of_kycport_reaches_a_browser_that_is_still_sending() {
 
 #[tokio::test]
 async fn a_client_that_reads_only_after_sending_gets_the_error() {
-    // case 121
+    // Covers threat case 121.
     let setup = CaptureTest::new().await;
     let part =
         "--b\r\ncontent-disposition: form-data; name=\"document\"; filename=\"a.gif\"\r\n\r\n";
@@ -512,7 +512,7 @@ async fn begin_slow_upload(app: &RunningApp, cookie: &str, path: &str) -> tokio:
 
 #[tokio::test]
 async fn slow_uploads_keep_nobody_else_from_uploading() {
-    // case 122
+    // Covers threat case 122.
     let setup = CaptureTest::new().await;
     let mut slow = Vec::new();
     for person in 0..16 {
@@ -542,7 +542,7 @@ async fn slow_uploads_keep_nobody_else_from_uploading() {
 
 #[tokio::test]
 async fn one_person_has_four_uploads_in_progress_at_most() {
-    // case 122
+    // Covers threat case 122.
     let setup = CaptureTest::new().await;
     let mut slow = Vec::new();
     for _ in 0..4 {
@@ -565,7 +565,7 @@ async fn one_person_has_four_uploads_in_progress_at_most() {
 
 #[tokio::test]
 async fn a_disconnected_browser_cancels_its_upload() {
-    // case 122
+    // Covers threat case 122.
     let setup = CaptureTest::new().await;
     let size = 3 << 20;
     let document = samples::document_of_size("ada", size);

@@ -60,7 +60,7 @@ async fn fail(party: &RelyingParty, endpoint: Endpoint, person: &Person, case: &
 
 #[tokio::test]
 async fn a_401_or_403_is_not_retried_and_the_error_hides_the_key() {
-    // case 114
+    // Covers threat case 114.
     let (kyc, ada, case) = setup().await;
     let key = kyc.tenant().api_key().to_owned();
     for endpoint in [MUTATIONS.as_slice(), &[Endpoint::ReadCase]].concat() {
@@ -103,7 +103,7 @@ async fn a_401_or_403_is_not_retried_and_the_error_hides_the_key() {
 
 #[tokio::test]
 async fn the_text_of_a_refusal_is_read_and_shown_by_nobody_else() {
-    // case 114
+    // Covers threat case 114.
     const CANARY: &str = "ada lovelace was rejected";
     let (kyc, ada, case) = setup().await;
     let party = client(&kyc);
@@ -158,7 +158,7 @@ async fn debug_of_a_decided_case_shows_neither_person_nor_outcome() {
 
 #[tokio::test]
 async fn a_rate_limit_pauses_all_calls_and_no_mutation_is_repeated() {
-    // cases 115, 116
+    // Covers threat cases 115, 116.
     for limited in MUTATIONS {
         let (kyc, ada, case) = setup().await;
         kyc.clock().freeze();
@@ -196,7 +196,7 @@ async fn a_503_with_retry_after_means_that_the_outcome_is_unknown() {
 
 #[tokio::test]
 async fn a_read_is_retried_twice_and_follows_no_redirect() {
-    // cases 116, 120
+    // Covers threat cases 116, 120.
     let (kyc, ada, case) = setup().await;
     let party = client(&kyc);
     let fault = kyc.on(Endpoint::ReadCase).fail(500).always();
@@ -217,7 +217,7 @@ async fn a_read_is_retried_twice_and_follows_no_redirect() {
 
 #[tokio::test]
 async fn without_a_response_the_outcome_of_open_once_is_unknown() {
-    // case 122
+    // Covers threat case 122.
     let (kyc, ada, _) = setup().await;
     let party = client(&kyc);
     let key = "0123456789abcdef0123456789abcdef";
@@ -243,7 +243,7 @@ async fn without_a_response_the_outcome_of_open_once_is_unknown() {
 
 #[tokio::test]
 async fn a_case_is_decided_only_with_a_final_status_and_outcome() {
-    // case 117
+    // Covers threat case 117.
     let (kyc, _, case) = setup().await;
     let party = client(&kyc);
     for (status, outcome, is_decided) in [

@@ -170,7 +170,7 @@ async fn files_and_factories_are_streamed() {
 
 #[tokio::test]
 async fn an_upload_that_kycport_would_reject_is_not_sent() {
-    // cases 121, 123
+    // Covers threat cases 121, 123.
     let (kyc, party, ada) = mock().await;
     let case = party.cases().open(ada.id(), &KycTier::T2).await.unwrap();
     let good = || CaptureFile::bytes(samples::selfie("ada"));
@@ -237,7 +237,7 @@ async fn an_upload_that_kycport_would_reject_is_not_sent() {
 
 #[tokio::test]
 async fn a_file_that_changes_while_sending_fails_the_upload() {
-    // case 121
+    // Covers threat case 121.
     let (kyc, party, ada) = mock().await;
     let case = party.cases().open(ada.id(), &KycTier::T2).await.unwrap();
     let document = samples::document("ada");
@@ -267,7 +267,7 @@ async fn a_file_that_changes_while_sending_fails_the_upload() {
 
 #[tokio::test]
 async fn a_mutation_is_sent_only_once() {
-    // cases 122, 124
+    // Covers threat cases 122, 124.
     type Break = fn(On) -> Fault;
     let table: [(Break, CaseError); 8] = [
         (
@@ -331,7 +331,7 @@ async fn a_mutation_is_sent_only_once() {
 
 #[tokio::test]
 async fn a_failed_connection_is_retried_and_reported_as_not_applied() {
-    // case 122
+    // Covers threat case 122.
     let (kyc, party, ada) = mock().await;
     let case = party.cases().open(ada.id(), &KycTier::T2).await.unwrap();
     kyc.stop().unwrap();
@@ -364,7 +364,7 @@ async fn a_failed_connection_is_retried_and_reported_as_not_applied() {
 
 #[tokio::test]
 async fn an_upload_cut_at_any_byte_does_not_change_the_case() {
-    // case 122
+    // Covers threat case 122.
     let (kyc, party, ada) = mock().await;
     let case = party.cases().open(ada.id(), &KycTier::T2).await.unwrap();
     let size = 3 << 20;
@@ -389,7 +389,7 @@ async fn an_upload_cut_at_any_byte_does_not_change_the_case() {
 
 #[tokio::test]
 async fn an_early_error_response_is_read_while_sending() {
-    // case 121
+    // Covers threat case 121.
     let (kyc, _, ada) = mock().await;
     let config = kyc.config(REDIRECT).max_upload_file_bytes(100 << 20);
     let party = RelyingParty::new(config.build().unwrap()).unwrap();
@@ -433,7 +433,7 @@ async fn a_slow_reader_is_tolerated_until_the_deadline() {
 
 #[tokio::test]
 async fn a_conflict_with_the_state_of_a_case_is_reported() {
-    // case 124
+    // Covers threat case 124.
     let (kyc, party, ada) = mock().await;
     let cases = party.cases();
     let case = cases.open(ada.id(), &KycTier::T2).await.unwrap();
@@ -524,7 +524,7 @@ async fn a_person_causes_a_limited_number_of_requests_about_cases() {
 
 #[tokio::test]
 async fn a_response_about_another_case_is_rejected() {
-    // case 118
+    // Covers threat case 118.
     let (kyc, party, ada) = mock().await;
     let case = ready(&party, &ada).await;
     let fault = kyc
@@ -581,7 +581,7 @@ async fn unknown_values_are_preserved_and_never_mean_approval() {
 
 #[tokio::test]
 async fn an_idempotency_key_opens_one_case() {
-    // case 124
+    // Covers threat case 124.
     let (kyc, party, ada) = mock().await;
     kyc.switch(|switches| switches.honour_idempotency_key = true);
     let key = "0123456789abcdef0123456789abcdef";
@@ -680,7 +680,7 @@ async fn poll_now_wakes_a_waiting_caller() {
 
 #[tokio::test]
 async fn logs_and_debug_output_contain_no_personal_data() {
-    // case 137
+    // Covers threat case 137.
     let (_kyc, party, ada) = mock().await;
     let case = party.cases().open(ada.id(), &KycTier::T2).await.unwrap();
     let upload = Upload::new(

@@ -45,7 +45,7 @@ async fn withdrawals(setup: &TestApp) -> String {
 
 #[tokio::test]
 async fn only_same_origin_requests_change_state() {
-    // cases 101, 102
+    // Covers threat cases 101, 102.
     let setup = setup().await;
     let (_, cookie) = signed_in(&setup).await;
     let own = setup.app.url("");
@@ -112,7 +112,7 @@ async fn only_same_origin_requests_change_state() {
 
 #[tokio::test]
 async fn every_unsafe_method_is_protected_on_every_route() {
-    // cases 101, 103
+    // Covers threat cases 101, 103.
     let setup = setup().await;
     let (_, cookie) = signed_in(&setup).await;
     let bad = [
@@ -142,7 +142,7 @@ async fn every_unsafe_method_is_protected_on_every_route() {
 
 #[tokio::test]
 async fn a_malformed_session_cookie_does_not_bypass_the_check() {
-    // case 101
+    // Covers threat case 101.
     let setup = setup().await;
     let (_, cookie) = signed_in(&setup).await;
     for cookie in [format!("{cookie}; {cookie}"), format!("{COOKIE}=x")] {
@@ -156,7 +156,7 @@ async fn a_malformed_session_cookie_does_not_bypass_the_check() {
 
 #[tokio::test]
 async fn requests_without_a_session_cookie_are_not_checked() {
-    // case 101
+    // Covers threat case 101.
     let setup = setup().await;
     for headers in [
         vec![],
@@ -171,7 +171,7 @@ async fn requests_without_a_session_cookie_are_not_checked() {
 
 #[tokio::test]
 async fn forms_and_scripts_of_another_site_are_rejected() {
-    // cases 101, 102
+    // Covers threat cases 101, 102.
     let setup = setup().await;
     let (browser, cookie) = signed_in(&setup).await;
     let evil = Url::parse("https://evil.example/").unwrap();
@@ -192,7 +192,7 @@ async fn forms_and_scripts_of_another_site_are_rejected() {
 
 #[tokio::test]
 async fn responses_never_allow_cross_origin_reads() {
-    // case 104
+    // Covers threat case 104.
     let setup = setup().await;
     let (_, cookie) = signed_in(&setup).await;
     let own = setup.app.url("");

@@ -51,7 +51,7 @@ async fn settle(kyc: &MockIssuer) {
 
 #[tokio::test]
 async fn a_document_of_another_issuer_is_rejected_and_not_cached() {
-    // case 1
+    // Covers threat case 1.
     let (kyc, _, ada) = setup().await;
     let own = kyc.issuer().to_owned();
     for other in [
@@ -94,7 +94,7 @@ async fn a_document_of_another_issuer_is_rejected_and_not_cached() {
 
 #[tokio::test]
 async fn an_endpoint_on_another_host_is_never_called() {
-    // case 2
+    // Covers threat case 2.
     let kyc = MockIssuer::start().await;
     let foreign = MockIssuer::start().await;
     let own = kyc.origin();
@@ -153,7 +153,7 @@ async fn an_endpoint_on_another_host_is_never_called() {
 
 #[tokio::test]
 async fn an_authorization_endpoint_with_protocol_parameters_is_rejected() {
-    // case 2
+    // Covers threat case 2.
     let kyc = MockIssuer::start().await;
     let authorize = kyc.url(Endpoint::Authorize);
     for (query, accepted) in [
@@ -181,7 +181,7 @@ async fn an_authorization_endpoint_with_protocol_parameters_is_rejected() {
 
 #[tokio::test]
 async fn a_configured_further_host_is_called() {
-    // case 2
+    // Covers threat case 2.
     let kyc = MockIssuer::start().await;
     let foreign = MockIssuer::start().await;
     let ada = kyc.person("ada").create();
@@ -204,7 +204,7 @@ async fn a_configured_further_host_is_called() {
 
 #[tokio::test]
 async fn redirects_are_not_followed() {
-    // case 3
+    // Covers threat case 3.
     let kyc = MockIssuer::start().await;
     let foreign = MockIssuer::start().await;
     for status in [300, 301, 302, 303, 304, 307, 308] {
@@ -225,7 +225,7 @@ async fn redirects_are_not_followed() {
 
 #[tokio::test]
 async fn only_a_200_response_is_accepted() {
-    // case 4
+    // Covers threat case 4.
     let kyc = MockIssuer::start().await;
     let good = kyc.browser().fetch(kyc.discovery_url()).await.unwrap();
     for status in [201, 203, 206, 400, 401, 403, 404, 410, 429, 500, 502, 503] {
@@ -240,7 +240,7 @@ async fn only_a_200_response_is_accepted() {
 
 #[tokio::test]
 async fn an_invalid_discovery_document_gives_a_typed_error() {
-    // case 4
+    // Covers threat case 4.
     let kyc = MockIssuer::start().await;
     let good = kyc.browser().fetch(kyc.discovery_url()).await.unwrap();
     let document = good.json();
@@ -351,7 +351,8 @@ async fn an_unknown_deeply_nested_member_is_ignored() {
 
 #[tokio::test]
 async fn unused_members_of_a_document_are_ignored() {
-    // cases 4, 18: a byte order mark, a lone surrogate, and lists without effect
+    // cases 4, 18: the document has a byte order mark, a lone surrogate, and lists that the client
+    // does not use
     let (kyc, _, ada) = setup().await;
     let discovery = kyc.browser().fetch(kyc.discovery_url()).await.unwrap();
     let mut document = discovery.json();
@@ -429,7 +430,7 @@ async fn a_body_is_read_up_to_the_size_limit() {
 
 #[tokio::test]
 async fn one_deadline_covers_the_whole_response() {
-    // case 6
+    // Covers threat case 6.
     let kyc = MockIssuer::start().await;
     let timeout = Err(TransportError::Timeout.into());
     let at = || kyc.on(Endpoint::Discovery);
@@ -466,7 +467,7 @@ async fn one_deadline_covers_the_whole_response() {
 
 #[tokio::test]
 async fn a_broken_connection_gives_a_typed_error() {
-    // case 4
+    // Covers threat case 4.
     let kyc = MockIssuer::start().await;
     let broken = Err(TransportError::Broken.into());
     for fault in [
@@ -484,7 +485,7 @@ async fn a_broken_connection_gives_a_typed_error() {
 
 #[tokio::test]
 async fn an_app_starts_without_its_issuer_and_recovers() {
-    // case 7
+    // Covers threat case 7.
     let kyc = MockIssuer::start().await;
     kyc.clock().freeze();
     kyc.stop().unwrap();
@@ -509,7 +510,7 @@ async fn an_app_starts_without_its_issuer_and_recovers() {
 
 #[tokio::test]
 async fn requests_to_an_unavailable_issuer_back_off() {
-    // case 7
+    // Covers threat case 7.
     let kyc = MockIssuer::start().await;
     kyc.clock().freeze();
     let app = relying_party(&kyc);
@@ -540,7 +541,7 @@ async fn requests_to_an_unavailable_issuer_back_off() {
 
 #[tokio::test]
 async fn during_an_issuer_outage_sessions_work_and_metadata_is_used_for_another_hour() {
-    // case 8
+    // Covers threat case 8.
     let day = seconds(24 * 3600);
     let (kyc, app, ada) =
         setup_with(|config| config.session_idle_timeout(day).session_lifetime(day)).await;
@@ -570,7 +571,7 @@ async fn during_an_issuer_outage_sessions_work_and_metadata_is_used_for_another_
 
 #[tokio::test]
 async fn a_provider_without_a_necessary_capability_is_rejected() {
-    // case 9
+    // Covers threat case 9.
     let kyc = MockIssuer::start().await;
     for (list, documented, others) in [
         (
@@ -741,7 +742,7 @@ async fn a_thousand_failing_first_logins_share_one_request() {
 
 #[tokio::test]
 async fn a_cancelled_first_caller_does_not_cancel_the_shared_fetch() {
-    // case 140
+    // Covers threat case 140.
     let kyc = MockIssuer::start().await;
     let app = relying_party(&kyc);
     let gate = kyc.on(Endpoint::Discovery).hold();
@@ -766,7 +767,7 @@ async fn a_cancelled_first_caller_does_not_cancel_the_shared_fetch() {
 
 #[test]
 fn a_runtime_that_ends_during_a_fetch_does_not_block_later_fetches() {
-    // case 140
+    // Covers threat case 140.
     let kyc = MockIssuer::start_blocking();
     let app = relying_party(&kyc);
     let gate = kyc.on(Endpoint::Discovery).hold();
@@ -839,7 +840,7 @@ impl Clock for PanickingClock {
 
 #[tokio::test]
 async fn a_panic_during_a_fetch_does_not_block_later_fetches() {
-    // case 140
+    // Covers threat case 140.
     let kyc = MockIssuer::start().await;
     let armed = Arc::new(AtomicBool::new(false));
     let clock = PanickingClock {

@@ -298,7 +298,7 @@ async fn secrets_are_checked_after_a_reload() {
 
 #[tokio::test]
 async fn a_report_contains_no_secret() {
-    // case 137
+    // Covers threat case 137.
     let kyc = MockIssuer::start().await;
     let variables = kyc.environment(CALLBACK);
     let report = examined(kyc.config(CALLBACK)).await;
@@ -345,7 +345,7 @@ async fn every_engine_is_checked() {
 
 #[tokio::test]
 async fn a_failing_store_is_reported_with_a_remedy() {
-    // case 95
+    // Covers threat case 95.
     let kyc = MockIssuer::start().await;
     let store = RecordingStore::over(MemoryStore::default());
     let config = kyc.config(CALLBACK).store(store.clone());

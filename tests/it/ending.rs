@@ -51,7 +51,7 @@ async fn log_out(setup: &TestApp, browser: &Browser, fields: &[(&str, &str)]) ->
 
 #[tokio::test]
 async fn a_sign_out_everywhere_revokes_all_sessions_of_that_person_only() {
-    // case 109
+    // Covers threat case 109.
     everywhere(async |setup| {
         let eve = setup.kyc.person("eve").create();
         let (here, there) = (signed_in(&setup).await, signed_in(&setup).await);
@@ -130,7 +130,7 @@ async fn an_invalid_sign_out_form_ends_no_session() {
 
 #[tokio::test]
 async fn a_failed_sign_out_everywhere_is_reported_as_failed() {
-    // cases 95, 108
+    // Covers threat cases 95, 108.
     everywhere(async |setup| {
         let (here, there) = (signed_in(&setup).await, signed_in(&setup).await);
         for (op, kind) in [(Op::Revoke, SESSION), (Op::Read, SESSION)] {
@@ -162,7 +162,7 @@ async fn a_failed_sign_out_everywhere_is_reported_as_failed() {
 
 #[tokio::test]
 async fn during_a_store_outage_requests_and_logins_get_503() {
-    // case 95
+    // Covers threat case 95.
     everywhere(async |setup| {
         let before = signed_in(&setup).await;
         sessions(&setup).revoke_all(setup.ada.id()).await.unwrap();
@@ -184,7 +184,7 @@ async fn during_a_store_outage_requests_and_logins_get_503() {
 
 #[tokio::test]
 async fn a_pending_request_does_not_revive_a_revoked_session() {
-    // case 98
+    // Covers threat case 98.
     let renewing = |mock: MockIssuerBuilder| mock.issue_refresh_tokens(true);
     everywhere_with(
         renewing,
@@ -244,7 +244,7 @@ async fn revoke_during_write(setup: &TestApp, op: Op, kind: Kind, end: End) {
 
 #[tokio::test]
 async fn a_session_is_revoked_by_its_id() {
-    // case 109
+    // Covers threat case 109.
     everywhere(async |setup| {
         let eve = setup.kyc.person("eve").create();
         let (here, there) = (signed_in(&setup).await, signed_in(&setup).await);
@@ -279,7 +279,7 @@ async fn a_session_is_revoked_by_its_id() {
 
 #[tokio::test]
 async fn a_session_id_does_not_authenticate() {
-    // case 94
+    // Covers threat case 94.
     let setup = setup().await;
     let browser = signed_in(&setup).await;
     let id = id(&setup, &browser).await;
@@ -362,7 +362,7 @@ async fn a_person_can_list_their_sessions() {
 
 #[tokio::test]
 async fn a_revocation_outlasts_every_session() {
-    // case 96
+    // Covers threat case 96.
     let kyc = MockIssuer::start().await;
     let setup = setup_on(kyc, 1000, |config| {
         config
@@ -386,7 +386,7 @@ async fn a_revocation_outlasts_every_session() {
 
 #[tokio::test]
 async fn pending_logins_use_no_session_capacity() {
-    // case 140
+    // Covers threat case 140.
     let kyc = MockIssuer::start().await;
     let setup = setup_on(kyc, 2, |config| config).await;
     let browser = signed_in(&setup).await;
@@ -401,7 +401,7 @@ async fn pending_logins_use_no_session_capacity() {
 
 #[tokio::test]
 async fn a_sign_out_everywhere_applies_at_all_instances() {
-    // case 99
+    // Covers threat case 99.
     let setup = setup().await;
     let browser = signed_in(&setup).await;
     let key = browser.cookie(setup.app.url("/"), COOKIE).unwrap();

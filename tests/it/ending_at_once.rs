@@ -35,7 +35,7 @@ async fn me_at_both_instances(app: &RunningApp, browser: &Browser) -> u16 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_session_created_before_a_revocation_is_invalid() {
-    // case 98
+    // Covers threat case 98.
     for engine in Engine::all(&MockIssuer::start().await).await {
         let kyc = MockIssuer::start().await;
         let engine = engine.aging_with(&kyc);
@@ -111,7 +111,7 @@ async fn seen_by(app: &RunningApp, home: &RunningApp, browser: &Browser) -> u16 
 
 #[tokio::test]
 async fn a_revocation_applies_to_instances_with_different_keys() {
-    // case 94
+    // Covers threat case 94.
     for engine in Engine::all(&MockIssuer::start().await).await {
         if engine.is_sealed() {
             revoke_with_an_older_primary_key(&engine).await;
@@ -154,7 +154,7 @@ async fn revoke_with_an_older_primary_key(engine: &Engine) {
 
 #[tokio::test]
 async fn an_encrypted_record_copied_to_another_key_is_rejected() {
-    // cases 93, 94
+    // Covers threat cases 93, 94.
     for engine in Engine::all(&MockIssuer::start().await).await {
         if engine.is_sealed() {
             copy_records_between_sessions(&engine).await;
@@ -224,7 +224,7 @@ fn instance(engine: &Engine, store: &RecordingStore, config: ConfigBuilder) -> R
 
 #[tokio::test]
 async fn the_handler_of_a_rejection_event_revokes_all_sessions() {
-    // case 131
+    // Covers threat case 131.
     for engine in Engine::all(&MockIssuer::start().await).await {
         let kyc = MockIssuer::start().await;
         assert_rejection_revokes(&kyc, &engine.aging_with(&kyc)).await;

@@ -93,7 +93,7 @@ async fn everywhere(test: impl AsyncFn(EventLogTest)) {
 
 #[tokio::test]
 async fn an_event_is_done_after_its_completion() {
-    // case 130
+    // Covers threat case 130.
     everywhere(async |setup| {
         let log = setup.log();
         let event = unique();
@@ -117,7 +117,7 @@ async fn an_event_is_done_after_its_completion() {
 
 #[tokio::test]
 async fn an_event_that_is_released_is_acquired_again() {
-    // case 131
+    // Covers threat case 131.
     everywhere(async |setup| {
         let log = setup.log();
         let event = unique();
@@ -173,13 +173,13 @@ async fn assert_one_effect(log: EventLog) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_of_a_hundred_simultaneous_deliveries_takes_effect() {
-    // case 130
+    // Covers threat case 130.
     everywhere(async |setup| assert_one_effect(setup.log()).await).await;
 }
 
 #[tokio::test]
 async fn only_receivers_with_the_same_name_share_events() {
-    // case 130
+    // Covers threat case 130.
     everywhere(async |setup| {
         let (one, same) = (setup.log(), setup.log());
         let other = EventLog::new(setup.store.clone(), "mails");
@@ -200,7 +200,7 @@ async fn only_receivers_with_the_same_name_share_events() {
 
 #[tokio::test]
 async fn an_event_is_free_again_after_its_lease_expires() {
-    // case 131
+    // Covers threat case 131.
     everywhere(async |setup| {
         let (log, event) = (setup.log(), unique());
         let short = Duration::from_millis(200);
@@ -221,7 +221,7 @@ async fn an_event_is_free_again_after_its_lease_expires() {
 
 #[tokio::test]
 async fn an_event_can_be_completed_after_its_lease_expired() {
-    // case 131
+    // Covers threat case 131.
     everywhere(async |setup| {
         let (log, event) = (setup.log(), unique());
         let short = Duration::from_millis(50);
@@ -240,7 +240,7 @@ async fn an_event_can_be_completed_after_its_lease_expired() {
 
 #[tokio::test]
 async fn a_completed_event_is_forgotten_after_its_retention() {
-    // case 130
+    // Covers threat case 130.
     everywhere(async |setup| {
         let (log, event) = (setup.log(), unique());
         let short = Duration::from_millis(400);
@@ -257,7 +257,7 @@ async fn a_completed_event_is_forgotten_after_its_retention() {
 
 #[tokio::test]
 async fn an_operation_with_a_lost_response_can_be_repeated() {
-    // case 131
+    // Covers threat case 131.
     everywhere(async |setup| {
         let (log, event) = (setup.log(), unique());
         setup.store.lose_answer(Op::Acquire, EVENT);
@@ -282,7 +282,7 @@ async fn an_operation_with_a_lost_response_can_be_repeated() {
 
 #[tokio::test]
 async fn a_store_failure_is_returned_and_changes_nothing() {
-    // case 131
+    // Covers threat case 131.
     everywhere(async |setup| {
         let (log, event) = (setup.log(), unique());
         let lease = acquire(&log, &event).await;

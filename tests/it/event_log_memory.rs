@@ -74,7 +74,7 @@ async fn a_store_that_does_not_respond_times_out() {
 
 #[tokio::test]
 async fn a_full_memory_rejects_new_events_and_keeps_the_others() {
-    // cases 130, 131
+    // Covers threat cases 130, 131.
     let clock = TestClock::new();
     clock.freeze();
     let store = MemoryStore::new(1, Arc::new(clock.clone()));
@@ -139,7 +139,7 @@ async fn setting_the_clock_back_keeps_completed_events() {
 
 #[test]
 fn debug_shows_neither_an_event_nor_a_token() {
-    // case 137
+    // Covers threat case 137.
     let (log, _) = memory();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let event = EventKey::of("evt_canary");

@@ -51,7 +51,7 @@ fn a_valid_token_is_accepted() {
 
 #[test]
 fn a_token_with_one_inverted_bit_is_rejected() {
-    // case 56
+    // Covers threat case 56.
     for mint in [ID, ACCESS] {
         let good = mint.good();
         for index in 0..3 {
@@ -77,7 +77,7 @@ fn only_the_issuers_signature_over_these_bytes_is_accepted() {
         let other = mint.set("sub", "person-2");
         let signature = signature_of(&good);
         vec![
-            // case 56
+            // Covers threat case 56.
             (
                 "no signature",
                 with_signature(&good, &[]),
@@ -99,7 +99,7 @@ fn only_the_issuers_signature_over_these_bytes_is_accepted() {
                 altered(&good, 0, |_| b64(format!("{} ", mint.header()))),
                 Err(R::Signature),
             ),
-            // case 80
+            // Covers threat case 80.
             (
                 "63 bytes",
                 with_signature(&good, &signature[..63]),
@@ -171,7 +171,7 @@ fn plus(mut signature: [u8; 64], number: &[u8; 32]) -> [u8; 64] {
 fn only_the_algorithm_eddsa_is_accepted() {
     check_table(|mint| {
         let mut rows = vec![
-            // case 57
+            // Covers threat case 57.
             ("absent", mint.header_without("alg"), Err(R::Algorithm)),
             (
                 "null",
@@ -186,7 +186,7 @@ fn only_the_algorithm_eddsa_is_accepted() {
             ("a number", mint.header_set("alg", 1), Err(R::Algorithm)),
         ];
         for alg in [
-            // case 57
+            // Covers threat case 57.
             "none",
             "None",
             "NONE",
@@ -208,7 +208,7 @@ fn only_the_algorithm_eddsa_is_accepted() {
         ] {
             rows.push((alg, mint.header_set("alg", alg), Err(R::Algorithm)));
         }
-        // case 57: stripped of its signature too
+        // case 57: the token also has no signature
         let unsigned = with_signature(&mint.header_set("alg", "none"), &[]);
         rows.push(("none, unsigned", unsigned, Err(R::Algorithm)));
         rows
@@ -217,7 +217,7 @@ fn only_the_algorithm_eddsa_is_accepted() {
 
 #[test]
 fn the_algorithm_name_ed25519_is_accepted_only_if_configured() {
-    // case 59
+    // Covers threat case 59.
     let names = AlgorithmNames::EdDsaOrEd25519;
     for mint in [ID, ACCESS] {
         for (alg, verdict) in [
@@ -237,7 +237,7 @@ fn the_algorithm_name_ed25519_is_accepted_only_if_configured() {
 
 #[test]
 fn keys_in_the_token_header_are_ignored() {
-    // case 60
+    // Covers threat case 60.
     let attacker = key(2);
     for (name, value) in [
         ("jwk", jwk(&attacker, KID)),
@@ -273,13 +273,13 @@ fn the_kid_only_selects_a_known_key() {
                 mint.header_set("kid", json!([KID])),
                 Err(R::UnknownKey),
             ),
-            // case 16
+            // Covers threat case 16.
             (
                 "absent, one key in the set",
                 mint.header_without("kid"),
                 Ok(()),
             ),
-            // case 61
+            // Covers threat case 61.
             (
                 "ten thousand bytes",
                 mint.header_set("kid", "k".repeat(10_000)),
@@ -313,7 +313,7 @@ fn the_kid_only_selects_a_known_key() {
 fn extensions_and_encrypted_tokens_are_rejected() {
     check_table(|mint| {
         vec![
-            // case 62
+            // Covers threat case 62.
             (
                 "crit",
                 mint.header_set("crit", json!(["exp"])),
@@ -343,7 +343,7 @@ fn extensions_and_encrypted_tokens_are_rejected() {
                 }),
                 Err(R::Extension),
             ),
-            // case 79
+            // Covers threat case 79.
             ("zip", mint.header_set("zip", "DEF"), Err(R::Extension)),
             ("nested", mint.header_set("cty", "JWT"), Err(R::Extension)),
             ("enc", mint.header_set("enc", "A256GCM"), Err(R::Encrypted)),
@@ -379,7 +379,7 @@ fn duplicate_names_and_invalid_json_are_rejected() {
         let in_header = |bytes: &[u8]| parts(bytes, claims.as_bytes());
         let in_payload = |bytes: &[u8]| parts(header.as_bytes(), bytes);
         vec![
-            // case 76
+            // Covers threat case 76.
             (
                 "duplicate alg",
                 mint.raw_header(&reopened(&header, r#""alg":"EdDSA""#)),
@@ -482,7 +482,7 @@ fn duplicate_names_and_invalid_json_are_rejected() {
 
 #[test]
 fn header_and_payload_must_be_json_objects() {
-    // case 76
+    // Covers threat case 76.
     check_table(|mint| {
         let mut rows = Vec::new();
         for text in ["", "null", "1", "\"text\"", "[]", "{", "{}{}", "{'a':1}"] {
@@ -510,7 +510,7 @@ fn a_token_must_have_three_parts_of_canonical_base64url() {
         let (header, claims) = (b64(long(&header)), b64(long(&claims)));
         let spare = |part: &str| format!("{}{}", &part[..part.len() - 1], "h");
         let mut rows = vec![
-            // case 77
+            // Covers threat case 77.
             ("empty", String::new(), Err(R::NotCompact)),
             ("one part", parts().take(1).collect(), Err(R::NotCompact)),
             (
@@ -592,7 +592,7 @@ fn a_token_must_have_three_parts_of_canonical_base64url() {
 fn a_token_over_the_size_limit_is_rejected() {
     check_table(|mint| {
         vec![
-            // case 78
+            // Covers threat case 78.
             ("dots", ".".repeat(MAX_TOKEN_BYTES), Err(R::NotCompact)),
             ("a million dots", ".".repeat(1_000_000), Err(R::TooLong)),
             ("ten megabytes", "A".repeat(10 << 20), Err(R::TooLong)),
@@ -610,11 +610,11 @@ fn a_token_over_the_size_limit_is_rejected() {
 fn the_issuer_must_match_exactly() {
     check_table(|mint| {
         let mut rows = vec![
-            // case 64
+            // Covers threat case 64.
             ("absent", mint.without("iss"), claim("iss", Missing)),
             ("null", mint.set("iss", Value::Null), claim("iss", Mistyped)),
             ("a number", mint.set("iss", 7), claim("iss", Mistyped)),
-            // case 65
+            // Covers threat case 65.
             (
                 "a list with the issuer",
                 mint.set("iss", json!([ISSUER])),
@@ -622,7 +622,7 @@ fn the_issuer_must_match_exactly() {
             ),
         ];
         for iss in [
-            // case 64
+            // Covers threat case 64.
             "",
             "https://evil.example",
             "https://www.kycport.com/",
@@ -632,7 +632,7 @@ fn the_issuer_must_match_exactly() {
             "https://www.kycport.com:443",
             "https://www.kycport.com ",
             "https://www.kycport.c\u{043e}m",
-            // case 65
+            // Covers threat case 65.
             "https://www.kycport.co",
             "https://www.kycport.com.evil.example",
             "kycport",
@@ -647,7 +647,7 @@ fn the_issuer_must_match_exactly() {
 fn the_client_must_be_the_only_audience() {
     check_table(|mint| {
         vec![
-            // cases 66, 85
+            // Covers threat cases 66, 85.
             ("absent", mint.without("aud"), claim("aud", Missing)),
             ("null", mint.set("aud", Value::Null), claim("aud", Mistyped)),
             ("a number", mint.set("aud", 1), claim("aud", Mistyped)),
@@ -681,7 +681,7 @@ fn the_client_must_be_the_only_audience() {
                 mint.set("aud", "client-1 client-2"),
                 claim("aud", Mismatch),
             ),
-            // case 67
+            // Covers threat case 67.
             (
                 "a list with the client id",
                 mint.set("aud", json!([CLIENT])),
@@ -728,7 +728,7 @@ fn the_client_must_be_the_only_audience() {
 
 #[test]
 fn azp_must_be_the_client_if_present() {
-    // case 68
+    // Covers threat case 68.
     check_table(|mint| {
         vec![
             ("us", mint.set("azp", CLIENT), Ok(())),
@@ -750,7 +750,7 @@ fn azp_must_be_the_client_if_present() {
 
 #[test]
 fn the_subject_must_be_present_and_of_valid_length() {
-    // case 73
+    // Covers threat case 73.
     check_table(|mint| {
         vec![
             ("absent", mint.without("sub"), claim("sub", Missing)),
@@ -795,7 +795,7 @@ fn the_subject_must_be_present_and_of_valid_length() {
 fn exp_nbf_and_iat_respect_the_clock_skew_exactly() {
     check_table(|mint| {
         let mut rows = vec![
-            // cases 69, 82
+            // Covers threat cases 69, 82.
             (
                 "exp: one second before the end of the skew",
                 mint.set("exp", NOW - SKEW + 1),
@@ -819,7 +819,7 @@ fn exp_nbf_and_iat_respect_the_clock_skew_exactly() {
             ("exp: 1970", mint.set("exp", 0), claim("exp", Past)),
             ("exp: absent", mint.without("exp"), claim("exp", Missing)),
             ("exp: the end of time", mint.set("exp", i64::MAX), Ok(())),
-            // cases 70, 82
+            // Covers threat cases 70, 82.
             ("nbf: now", mint.set("nbf", NOW), Ok(())),
             (
                 "nbf: exactly the skew ahead",
@@ -841,7 +841,7 @@ fn exp_nbf_and_iat_respect_the_clock_skew_exactly() {
                 mint.set("nbf", i64::MAX),
                 claim("nbf", Future),
             ),
-            // cases 71, 82
+            // Covers threat cases 71, 82.
             (
                 "iat: exactly the skew ahead",
                 mint.set("iat", NOW + SKEW),
@@ -922,7 +922,7 @@ fn extreme_clocks_cause_no_panic() {
 
 #[test]
 fn id_tokens_and_access_tokens_are_not_interchangeable() {
-    // cases 63, 84
+    // Covers threat cases 63, 84.
     assert_eq!(ID.verify(&ACCESS.good()), Err(R::Type(TokenKind::IdToken)));
     assert_eq!(
         ACCESS.verify(&ID.good()),
@@ -932,7 +932,7 @@ fn id_tokens_and_access_tokens_are_not_interchangeable() {
 
 #[test]
 fn an_error_has_a_code_and_contains_nothing_of_the_token() {
-    // case 137
+    // Covers threat case 137.
     let refused = [
         (R::TooLong, "too_long"),
         (R::NotCompact, "not_compact"),

@@ -31,7 +31,7 @@ const MAX_LIFETIMES: [(Kind, u64); 8] = [
 
 #[tokio::test]
 async fn every_record_expires_with_its_session_or_login() {
-    // case 100
+    // Covers threat case 100.
     let renewing = |mock: MockIssuerBuilder| mock.issue_refresh_tokens(true);
     everywhere_with(
         renewing,
@@ -73,7 +73,7 @@ async fn use_everything(setup: &TestApp) {
 
 #[tokio::test]
 async fn a_session_record_lasts_at_least_as_long_as_its_session() {
-    // case 100
+    // Covers threat case 100.
     let kyc = MockIssuer::builder().issue_refresh_tokens(true).start();
     let setup = setup_on(kyc.await.unwrap(), 1000, |config| {
         config

@@ -65,14 +65,14 @@ fn verify_all(json: &str) -> (usize, usize) {
 
 #[test]
 fn tokens_of_joserfc_get_the_expected_results() {
-    // cases 16, 22, 56 to 60, 62 to 64, 67, 69, 72, 79, 84
+    // Covers threat cases 16, 22, 56 to 60, 62 to 64, 67, 69, 72, 79, 84.
     let counts = verify_all(include_str!("../fixtures/joserfc.json"));
     assert_eq!(counts, (5, 19));
 }
 
 #[test]
 fn tokens_of_jose_get_the_expected_results() {
-    // cases 16, 22, 56 to 60, 62, 63, 71, 73, 74, 76, 79, 84, 85
+    // Covers threat cases 16, 22, 56 to 60, 62, 63, 71, 73, 74, 76, 79, 84, 85.
     let counts = verify_all(include_str!("../fixtures/jose.json"));
     assert_eq!(counts, (4, 22));
 }

@@ -287,7 +287,7 @@ async fn assert_demotion(
 
 #[tokio::test]
 async fn every_unmet_requirement_gets_its_own_response() {
-    // case 117
+    // Covers threat case 117.
     let kyc = MockIssuer::start().await;
     let warm = GuardTest::on(kyc, |config| config).await;
     let cold = GuardTest::on(warm.kyc.clone(), cold).await;
@@ -486,7 +486,7 @@ fn breaks() -> Vec<(&'static str, Break, Option<&'static str>)> {
 
 #[tokio::test]
 async fn an_unknown_status_gets_503_and_admits_nobody() {
-    // cases 95, 114 to 118
+    // Covers threat cases 95, 114 to 118.
     let warm = GuardTest::new(once).await;
     let cold = GuardTest::on(warm.kyc.clone(), |config| once(cold(config))).await;
     let ada = warm.kyc.person("ada").create();

@@ -32,7 +32,7 @@ fn accepted(token: &str) -> IdTokenClaims {
 
 #[test]
 fn the_type_is_jwt_or_absent() {
-    // case 63
+    // Covers threat case 63.
     let wrong = || Err(R::Type(TokenKind::IdToken));
     check_table(
         &id_expectation(),
@@ -80,7 +80,7 @@ fn the_type_is_jwt_or_absent() {
 
 #[test]
 fn the_nonce_must_match_the_login() {
-    // case 72
+    // Covers threat case 72.
     check_table(
         &id_expectation(),
         vec![
@@ -122,7 +122,7 @@ fn the_nonce_must_match_the_login() {
 
 #[test]
 fn a_refreshed_token_needs_no_nonce() {
-    // case 72
+    // Covers threat case 72.
     let mut expected = id_expectation();
     expected.nonce = None;
     check_table(
@@ -136,7 +136,7 @@ fn a_refreshed_token_needs_no_nonce() {
 
 #[test]
 fn iat_must_be_recent() {
-    // case 71
+    // Covers threat case 71.
     const OLDEST: i64 = NOW - 600 - SKEW;
     check_table(
         &id_expectation(),
@@ -160,7 +160,7 @@ fn at_hash(token: &str) -> String {
 
 #[test]
 fn at_hash_must_match_the_access_token() {
-    // case 74
+    // Covers threat case 74.
     const TOKEN: &str = "an.access.token";
     let good = at_hash(TOKEN);
     let whole = b64(Sha512::digest(TOKEN));
@@ -205,7 +205,7 @@ fn at_hash_must_match_the_access_token() {
 
 #[test]
 fn auth_time_must_respect_max_age() {
-    // cases 75, 82
+    // Covers threat cases 75, 82.
     const MAX_AGE: i64 = 300;
     let mut expected = id_expectation();
     expected.max_age = Some(Duration::from_secs(300));
@@ -259,7 +259,7 @@ fn auth_time_must_respect_max_age() {
 
 #[test]
 fn acr_must_meet_the_requested_tier() {
-    // case 75
+    // Covers threat case 75.
     let mut expected = id_expectation();
     expected.acr = Some(KycTier::T2);
     let acr = |text: &str| ID.set("acr", text);
@@ -310,7 +310,7 @@ fn acr_must_meet_the_requested_tier() {
 
 #[test]
 fn the_configured_clock_skew_applies() {
-    // case 82
+    // Covers threat case 82.
     let mut expected = id_expectation();
     assert_eq!(expected.skew, Duration::from_secs(60));
     expected.skew = Duration::ZERO;
@@ -380,7 +380,7 @@ fn missing_and_mistyped_kyc_claims_are_unknown() {
 
 #[test]
 fn exp_is_limited_to_a_day() {
-    // case 69
+    // Covers threat case 69.
     const DAY: i64 = 24 * 3600;
     for (exp, ends) in [
         (NOW + DAY - 1, NOW + DAY - 1),
@@ -399,7 +399,7 @@ fn exp_is_limited_to_a_day() {
 
 #[test]
 fn only_the_subject_identifies_a_person() {
-    // cases 73, 83
+    // Covers threat cases 73, 83.
     let email = "ann@example.com";
     let person = |sub: &str, email: &str| {
         let claims = accepted(&ID.with_claims(|claims| {
@@ -425,7 +425,7 @@ fn only_the_subject_identifies_a_person() {
 
 #[test]
 fn debug_output_contains_no_personal_data() {
-    // case 137
+    // Covers threat case 137.
     let token = ID.with_claims(|claims| {
         claims["sub"] = json!("canary-sub");
         claims["email"] = json!("canary@example.com");

@@ -93,7 +93,7 @@ async fn settle(kyc: &MockIssuer) {
 
 #[tokio::test]
 async fn a_key_rotation_just_before_signing_costs_one_fetch() {
-    // case 10
+    // Covers threat case 10.
     let (kyc, app, ada) = setup().await;
     let login = app.url("/auth/login");
     kyc.browser()
@@ -126,7 +126,7 @@ async fn a_key_rotation_just_before_signing_costs_one_fetch() {
 
 #[tokio::test]
 async fn a_key_rotation_between_authorization_and_token_response_is_noticed() {
-    // case 10
+    // Covers threat case 10.
     let (kyc, app, ada) = stopped_clock_mock().await;
     sign_in(&kyc, &app, &ada).await.unwrap();
     kyc.forget_requests();
@@ -142,7 +142,7 @@ async fn a_key_rotation_between_authorization_and_token_response_is_noticed() {
 
 #[tokio::test]
 async fn a_thousand_validations_after_a_key_rotation_make_one_request() {
-    // case 12
+    // Covers threat case 12.
     let (kyc, app, ada) = stopped_clock_mock().await;
     verify(&app, &token(&kyc, &ada)).await.unwrap();
     kyc.keys().rotate();
@@ -163,7 +163,7 @@ async fn a_thousand_validations_after_a_key_rotation_make_one_request() {
 
 #[tokio::test]
 async fn a_thousand_initial_validations_make_one_request() {
-    // case 12
+    // Covers threat case 12.
     let (kyc, app, ada) = stopped_clock_mock().await;
     let token = token(&kyc, &ada);
     for verdict in join_all((0..1000).map(|_| verify(&app, &token))).await {
@@ -201,7 +201,7 @@ async fn a_fetch_started_before_a_rotation_does_not_hide_the_new_key() {
 
 #[tokio::test]
 async fn a_flood_of_unknown_keys_costs_two_requests_and_one_per_half_minute() {
-    // cases 11, 13
+    // Covers threat cases 11, 13.
     let (kyc, app, ada) = stopped_clock_mock().await;
     let good = token(&kyc, &ada);
     verify(&app, &good).await.unwrap();
@@ -226,7 +226,7 @@ async fn a_flood_of_unknown_keys_costs_two_requests_and_one_per_half_minute() {
 
 #[tokio::test]
 async fn simultaneous_unknown_keys_cost_two_requests() {
-    // case 11
+    // Covers threat case 11.
     let (kyc, app, ada) = stopped_clock_mock().await;
     verify(&app, &token(&kyc, &ada)).await.unwrap();
     kyc.forget_requests();
@@ -242,7 +242,7 @@ async fn simultaneous_unknown_keys_cost_two_requests() {
 
 #[tokio::test]
 async fn a_missing_key_is_not_fetched_again_for_a_minute() {
-    // case 11
+    // Covers threat case 11.
     let (kyc, app, ada) = stopped_clock_mock().await;
     verify(&app, &token(&kyc, &ada)).await.unwrap();
     kyc.forget_requests();
@@ -256,7 +256,7 @@ async fn a_missing_key_is_not_fetched_again_for_a_minute() {
 
 #[tokio::test]
 async fn an_unknown_key_during_a_key_set_outage_is_unavailable() {
-    // case 13
+    // Covers threat case 13.
     let (kyc, app, ada) = stopped_clock_mock().await;
     let good = token(&kyc, &ada);
     verify(&app, &good).await.unwrap();
@@ -309,7 +309,7 @@ async fn a_spent_fetch_budget_is_unavailable_and_delays_no_login() {
 
 #[tokio::test]
 async fn a_known_key_verifies_for_an_hour_during_a_key_set_outage() {
-    // case 14
+    // Covers threat case 14.
     let (kyc, app, ada) = stopped_clock_mock().await;
     verify(&app, &token(&kyc, &ada)).await.unwrap();
     kyc.stop().unwrap();
@@ -339,7 +339,7 @@ async fn a_known_key_verifies_for_an_hour_during_a_key_set_outage() {
 
 #[tokio::test]
 async fn a_withdrawn_key_is_rejected_after_the_next_refresh() {
-    // case 15
+    // Covers threat case 15.
     let (kyc, app, ada) = stopped_clock_mock().await;
     let old = kyc.keys().active_kid();
     verify(&app, &token_by(&kyc, &ada, &old)).await.unwrap();
@@ -374,7 +374,7 @@ async fn an_empty_key_set_withdraws_all_keys() {
 
 #[tokio::test]
 async fn a_token_without_kid_uses_the_only_key() {
-    // case 16
+    // Covers threat case 16.
     let (kyc, app, ada) = stopped_clock_mock().await;
     let nameless = || {
         kyc.mint()
@@ -410,7 +410,7 @@ async fn a_token_without_kid_uses_the_only_key() {
 
 #[tokio::test]
 async fn two_keys_with_the_same_kid_are_both_rejected() {
-    // case 17
+    // Covers threat case 17.
     let (kyc, _, ada) = stopped_clock_mock().await;
     let active = kyc.keys().active_kid();
     kyc.keys().publish_next();
@@ -453,7 +453,7 @@ fn invalid_members() -> Vec<(&'static str, Value)> {
         okp(json!(URL_SAFE_NO_PAD.encode(bytes)))
     };
     vec![
-        // case 18
+        // Covers threat case 18.
         ("null", json!(null)),
         ("a string", json!("key")),
         ("an array", json!([])),
@@ -477,7 +477,7 @@ fn invalid_members() -> Vec<(&'static str, Value)> {
         ("X25519", with("crv", json!("X25519"))),
         ("Ed448", with("crv", json!("Ed448"))),
         ("no crv", json!({ "kty": "OKP", "kid": "invalid", "x": x })),
-        // case 19
+        // Covers threat case 19.
         ("use: enc", with("use", json!("enc"))),
         ("use: nothing", with("use", json!(""))),
         ("use as an array", with("use", json!(["sig"]))),
@@ -489,7 +489,7 @@ fn invalid_members() -> Vec<(&'static str, Value)> {
         ("alg: none", with("alg", json!("none"))),
         ("alg: Ed25519", with("alg", json!("Ed25519"))),
         ("alg: ECDH-ES", with("alg", json!("ECDH-ES"))),
-        // case 20
+        // Covers threat case 20.
         (
             "no x",
             json!({ "kty": "OKP", "crv": "Ed25519", "kid": "invalid" }),
@@ -501,7 +501,7 @@ fn invalid_members() -> Vec<(&'static str, Value)> {
         ("x padded", okp(json!(format!("{x}=")))),
         ("x in base64", okp(json!("+/".repeat(21) + "A"))),
         ("x as a number", okp(json!(9))),
-        // case 21
+        // Covers threat case 21.
         (
             "order 1",
             small("0100000000000000000000000000000000000000000000000000000000000000"),
@@ -546,7 +546,7 @@ fn invalid_members() -> Vec<(&'static str, Value)> {
             "not a point",
             small("0200000000000000000000000000000000000000000000000000000000000000"),
         ),
-        // case 22
+        // Covers threat case 22.
         (
             "oct",
             json!({ "kty": "oct", "kid": "invalid", "k": x, "alg": "HS256" }),
@@ -560,7 +560,7 @@ fn invalid_members() -> Vec<(&'static str, Value)> {
 
 #[tokio::test]
 async fn invalid_verification_keys_are_ignored_and_the_valid_key_is_used() {
-    // cases 18, 19, 20, 21, 22
+    // Covers threat cases 18, 19, 20, 21, 22.
     let (kyc, _, ada) = stopped_clock_mock().await;
     for (name, member) in invalid_members() {
         for first in [true, false] {
@@ -634,7 +634,7 @@ async fn a_valid_key_with_optional_members_is_used() {
 
 #[tokio::test]
 async fn alg_ed25519_is_accepted_only_if_configured() {
-    // cases 19, 59
+    // Covers threat cases 19, 59.
     let (kyc, _, ada) = stopped_clock_mock().await;
     kyc.edit_jwks(|set| set["keys"][0]["alg"] = json!("Ed25519"))
         .always()
@@ -653,7 +653,7 @@ async fn alg_ed25519_is_accepted_only_if_configured() {
 
 #[tokio::test]
 async fn a_key_set_that_is_too_large_is_rejected() {
-    // case 24
+    // Covers threat case 24.
     let (kyc, _, ada) = stopped_clock_mock().await;
     let good = kyc.browser().fetch(kyc.url(Endpoint::Jwks)).await.unwrap();
     let good = good.json()["keys"][0].clone();
@@ -765,7 +765,7 @@ async fn a_response_that_is_not_a_key_set_is_unavailable() {
 
 #[tokio::test]
 async fn an_unreadable_key_set_does_not_replace_the_cached_set() {
-    // case 14
+    // Covers threat case 14.
     let (kyc, app, ada) = stopped_clock_mock().await;
     verify(&app, &token(&kyc, &ada)).await.unwrap();
     let _fault = kyc
@@ -824,7 +824,7 @@ async fn keys_are_refreshed_in_the_background_before_they_expire() {
 
 #[tokio::test]
 async fn cancelling_the_first_caller_does_not_cancel_the_fetch() {
-    // case 140
+    // Covers threat case 140.
     let (kyc, app, ada) = stopped_clock_mock().await;
     let gate = kyc.on(Endpoint::Jwks).hold();
     let token = token(&kyc, &ada);

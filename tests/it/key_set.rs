@@ -61,7 +61,7 @@ fn a_set_is_an_object_with_a_list_of_keys() {
 
 #[test]
 fn a_key_set_has_at_most_a_hundred_keys() {
-    // case 24
+    // Covers threat case 24.
     let many = |n: usize| -> Vec<_> { (0..n).map(|i| jwk(&key(1), &format!("k{i}"))).collect() };
     assert_eq!(MAX_KEYS, 100);
     assert_eq!(read(&json!({"keys": many(100)})), Ok(100));
@@ -83,7 +83,7 @@ fn only_ed25519_verification_keys_are_accepted() {
         ("no use", without("use"), true),
         ("no kid", without("kid"), true),
         ("unknown member", with("x5t", "abc"), true),
-        // case 18
+        // Covers threat case 18.
         ("no kty", without("kty"), false),
         ("no crv", without("crv"), false),
         ("no x", without("x"), false),
@@ -107,7 +107,7 @@ fn only_ed25519_verification_keys_are_accepted() {
         ("crv lower case", with("crv", "ed25519"), false),
         ("kid a number", with("kid", 1), false),
         ("x a number", with("x", 1), false),
-        // case 19
+        // Covers threat case 19.
         ("use enc", with("use", "enc"), false),
         ("use in capitals", with("use", "SIG"), false),
         ("use a list", with("use", json!(["sig"])), false),
@@ -125,7 +125,7 @@ fn only_ed25519_verification_keys_are_accepted() {
         ("alg ES256", with("alg", "ES256"), false),
         ("alg HS256", with("alg", "HS256"), false),
         ("alg none", with("alg", "none"), false),
-        // case 22
+        // Covers threat case 22.
         (
             "oct",
             json!({"kty": "oct", "kid": KID, "k": "c2VjcmV0", "alg": "HS256"}),
@@ -133,7 +133,7 @@ fn only_ed25519_verification_keys_are_accepted() {
         ),
         ("oct with OKP members", with("kty", "oct"), false),
     ];
-    // case 20
+    // Covers threat case 20.
     for size in [0, 1, 31, 33, 72, 4096] {
         table.push(("x of another size", with("x", b64(vec![7; size])), false));
     }
@@ -161,7 +161,7 @@ fn only_ed25519_verification_keys_are_accepted() {
             },
             "{name}"
         );
-        // case 18
+        // Covers threat case 18.
         let good = jwk(&key(2), "good");
         for set in [[member.clone(), good.clone()], [good, member]] {
             assert_eq!(
@@ -189,7 +189,7 @@ fn spare_bit(x: &str) -> char {
 
 #[test]
 fn alg_ed25519_in_a_key_is_accepted_only_if_configured() {
-    // case 59
+    // Covers threat case 59.
     let names = AlgorithmNames::EdDsaOrEd25519;
     for (alg, is_accepted) in [("EdDSA", true), ("Ed25519", true), ("Ed448", false)] {
         let set = json!({"keys": [with("alg", alg)]});
@@ -199,7 +199,7 @@ fn alg_ed25519_in_a_key_is_accepted_only_if_configured() {
 
 #[test]
 fn weak_and_non_canonical_keys_are_rejected() {
-    // cases 21, 81
+    // Covers threat cases 21, 81.
     let little = |low: u8, rest: u8, high: u8| {
         let mut bytes = [rest; 32];
         (bytes[0], bytes[31]) = (low, high);
@@ -259,7 +259,7 @@ fn a_token_is_verified_by_the_key_with_its_kid() {
             vec![bare(1)],
             Err(R::UnknownKey),
         ),
-        // case 16
+        // Covers threat case 16.
         ("absent, one key", None, vec![a()], Ok(())),
         ("absent, one key without kid", None, vec![bare(1)], Ok(())),
         (
@@ -286,7 +286,7 @@ fn a_token_is_verified_by_the_key_with_its_kid() {
             vec![a(), json!({"kty": "RSA"})],
             Ok(()),
         ),
-        // case 17
+        // Covers threat case 17.
         (
             "duplicate kid, same key",
             Some("a"),
@@ -339,7 +339,7 @@ fn a_token_is_verified_by_the_key_with_its_kid() {
 
 #[test]
 fn a_set_with_only_duplicates_has_no_usable_key() {
-    // case 17
+    // Covers threat case 17.
     let a = || jwk(&key(1), "a");
     assert_eq!(read(&json!({"keys": [a(), a()]})), Err(E::NoUsableKey));
     assert!(!keys(&[a()]).is_empty());
@@ -347,7 +347,7 @@ fn a_set_with_only_duplicates_has_no_usable_key() {
 
 #[test]
 fn private_members_are_dropped_and_absent_from_debug_output() {
-    // case 23
+    // Covers threat case 23.
     let set = json!({"keys": [with("d", "canary")]});
     let keys = KeySet::from_json(set.to_string().as_bytes(), AlgorithmNames::default()).unwrap();
     assert_eq!(keys.len(), 1);

@@ -196,7 +196,7 @@ async fn open(browser: &Browser, url: impl AsRef<str>, pages: &mut Vec<Page>) {
 
 #[tokio::test]
 async fn successful_and_failed_logins_leak_no_secret() {
-    // cases 86, 137, 138
+    // Covers threat cases 86, 137, 138.
     let (log, _guard) = Log::capture();
     let setup = app_with_refresh_tokens().await;
     let mut secrets = Secrets::default();
@@ -311,7 +311,7 @@ async fn successful_and_failed_logins_leak_no_secret() {
 
 #[tokio::test]
 async fn a_script_learns_only_who_is_signed_in() {
-    // case 86
+    // Covers threat case 86.
     let setup = app_with_refresh_tokens().await;
     let browser = setup.kyc.browser();
     let login = setup.app.url("/auth/login?return_to=/vault");
@@ -344,7 +344,7 @@ async fn a_script_learns_only_who_is_signed_in() {
 
 #[tokio::test]
 async fn untrusted_input_is_escaped_in_the_log() {
-    // case 138
+    // Covers threat case 138.
     let (log, _guard) = Log::capture();
     let setup = setup().await;
     let login = setup.app.url("/auth/login");
@@ -389,7 +389,7 @@ async fn untrusted_input_is_escaped_in_the_log() {
 
 #[tokio::test]
 async fn debug_output_contains_no_secret() {
-    // case 137
+    // Covers threat case 137.
     let setup = app_with_refresh_tokens().await;
     let browser = setup.kyc.browser();
     let login = setup.app.url("/auth/login");
@@ -466,7 +466,7 @@ async fn debug_output_contains_no_secret() {
 
 #[tokio::test]
 async fn webhook_contents_are_not_logged() {
-    // cases 137, 138
+    // Covers threat cases 137, 138.
     let (log, _capturing) = Log::capture();
     let kyc = MockIssuer::start().await;
     let handler = TestHandler::default();

@@ -50,7 +50,7 @@ fn tampered(login: &Login, n: usize) -> String {
 
 #[tokio::test]
 async fn a_login_and_rejected_callbacks_write_nothing() {
-    // cases 28, 100, 140
+    // Covers threat cases 28, 100, 140.
     let setup = setup().await;
     let visitor = visitor(&setup.app);
     // The app reads the store again for an unknown key after five seconds.
@@ -346,7 +346,7 @@ async fn a_non_ascii_cookie_of_another_app_is_ignored() {
 
 #[tokio::test]
 async fn only_a_navigation_starts_a_login() {
-    // case 28
+    // Covers threat case 28.
     let (setup, _, session) = signed_in_app().await;
     setup.store.forget();
     for path in [TO_THE_VAULT, "/auth/step-up?tier=t3"] {

@@ -186,7 +186,7 @@ async fn a_login_key_is_replaced_after_a_week_and_earlier_logins_still_complete(
 
 #[tokio::test]
 async fn an_unknown_login_key_is_looked_up_once_per_five_seconds() {
-    // case 140
+    // Covers threat case 140.
     let setup = InstancesTest::new().await;
     let instance = setup.instance().await;
     let login = instance.start().await;
@@ -219,7 +219,7 @@ async fn an_unknown_login_key_is_looked_up_once_per_five_seconds() {
 
 #[tokio::test]
 async fn the_first_login_does_not_start_while_the_store_is_down() {
-    // case 45
+    // Covers threat case 45.
     let setup = InstancesTest::new().await;
     let instance = setup.instance().await;
     instance.store.fail();
@@ -242,7 +242,7 @@ async fn the_first_login_does_not_start_while_the_store_is_down() {
 
 #[tokio::test]
 async fn with_a_cached_key_logins_start_while_the_store_is_down() {
-    // case 45
+    // Covers threat case 45.
     let setup = InstancesTest::new().await;
     let instance = setup.instance().await;
     instance.start().await;

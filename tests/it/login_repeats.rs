@@ -39,7 +39,7 @@ async fn until_lock_requested(setup: &TestApp, times: usize) {
 
 #[tokio::test]
 async fn tabs_complete_their_logins_in_any_order() {
-    // cases 29, 97
+    // Covers threat cases 29, 97.
     let setup = setup().await;
     for order in [
         [0, 1, 2],
@@ -75,7 +75,7 @@ async fn tabs_complete_their_logins_in_any_order() {
 
 #[tokio::test]
 async fn a_callback_without_its_cookie_redirects_or_explains() {
-    // case 34
+    // Covers threat case 34.
     everywhere(async |setup| {
         let (browser, callback) = started(&setup).await;
         browser.open(&callback).await.unwrap().assert_status(303);
@@ -102,7 +102,7 @@ async fn a_callback_without_its_cookie_redirects_or_explains() {
 
 #[tokio::test]
 async fn a_repeated_callback_waits_for_the_first_callback() {
-    // case 35
+    // Covers threat case 35.
     everywhere(async |setup| {
         for hold_at_kycport in [true, false] {
             let (browser, callback) = started(&setup).await;
@@ -184,7 +184,7 @@ async fn a_repeated_callback_waits_for_at_most_five_seconds() {
 
 #[tokio::test]
 async fn at_most_64_callbacks_wait() {
-    // case 140
+    // Covers threat case 140.
     let setup = setup().await;
     let visitor = Visitor::new(setup.app.url(""));
     let login = Login::start(&visitor, TO_THE_VAULT, "").await;
@@ -217,7 +217,7 @@ async fn at_most_64_callbacks_wait() {
 
 #[tokio::test]
 async fn a_login_is_completed_although_its_browser_disconnects() {
-    // cases 53, 140
+    // Covers threat cases 53, 140.
     everywhere(async |setup| {
         let (browser, callback) = started(&setup).await;
         let gate = setup.kyc.on(Endpoint::Token).hold();
@@ -245,7 +245,7 @@ async fn a_login_is_completed_although_its_browser_disconnects() {
 
 #[tokio::test]
 async fn a_login_whose_browser_disconnects_before_the_exchange_is_released() {
-    // case 140
+    // Covers threat case 140.
     everywhere(async |setup| {
         let (browser, callback) = started(&setup).await;
         let gate = setup.store.hold_after(Op::Acquire, LOGIN);
@@ -277,7 +277,7 @@ async fn a_login_whose_browser_disconnects_before_the_exchange_is_released() {
 
 #[tokio::test]
 async fn a_login_beyond_the_exchange_limit_is_completed_by_a_reload() {
-    // case 140
+    // Covers threat case 140.
     let kyc = MockIssuer::start().await;
     // Starting this many exchanges takes a while on a busy machine.
     let minute = Duration::from_secs(60);

@@ -32,7 +32,7 @@ async fn me(setup: &TestApp, browser: &Browser) -> u16 {
 
 #[tokio::test]
 async fn the_cookie_deletion_has_the_attributes_of_the_cookie() {
-    // case 108
+    // Covers threat case 108.
     everywhere(async |setup| {
         let browser = signed_in(&setup).await;
 
@@ -69,7 +69,7 @@ async fn the_cookie_deletion_has_the_attributes_of_the_cookie() {
 
 #[tokio::test]
 async fn a_revoked_session_is_deleted_from_the_store() {
-    // case 109
+    // Covers threat case 109.
     everywhere(async |setup| {
         let browser = signed_in(&setup).await;
         let stolen = browser.clone();
@@ -95,7 +95,7 @@ async fn a_revoked_session_is_deleted_from_the_store() {
 
 #[tokio::test]
 async fn neither_an_image_nor_another_site_can_sign_a_person_out() {
-    // case 110
+    // Covers threat case 110.
     let setup = setup().await;
     let browser = signed_in(&setup).await;
     let url = setup.app.url("/auth/logout");
@@ -137,7 +137,7 @@ async fn neither_an_image_nor_another_site_can_sign_a_person_out() {
 
 #[tokio::test]
 async fn a_failed_logout_is_not_reported_as_done() {
-    // cases 95, 108
+    // Covers threat cases 95, 108.
     everywhere(async |setup| {
         let browser = signed_in(&setup).await;
         setup.store.fail_on(Op::Write, SESSION);
@@ -181,7 +181,7 @@ async fn everywhere_is_also_read_from_the_query() {
 
 #[tokio::test]
 async fn no_logout_parameter_causes_an_open_redirect() {
-    // case 111
+    // Covers threat case 111.
     let setup = setup().await;
     let evil = "https://evil.example/";
     for name in [
@@ -228,7 +228,7 @@ async fn a_logout_without_a_session_is_not_logged() {
 
 #[tokio::test]
 async fn logout_works_while_the_issuer_is_down() {
-    // case 112
+    // Covers threat case 112.
     everywhere(async |setup| {
         let browser = signed_in(&setup).await;
         setup.kyc.stop().unwrap();
@@ -242,7 +242,7 @@ async fn logout_works_while_the_issuer_is_down() {
 
 #[tokio::test]
 async fn login_returns_to_a_page_of_this_app_or_to_the_home_page() {
-    // cases 105, 107
+    // Covers threat cases 105, 107.
     let setup = setup().await;
     let browser = setup.kyc.browser();
     for (return_to, lands) in [
@@ -301,7 +301,7 @@ async fn login_returns_to_a_page_of_this_app_or_to_the_home_page() {
 
 #[tokio::test]
 async fn a_guarded_page_with_an_unusual_path_causes_no_open_redirect() {
-    // cases 105, 106
+    // Covers threat cases 105, 106.
     let setup = setup().await;
     let browser = setup.kyc.browser();
     for path in ["//evil.example/vault", "/vault/../..//evil.example"] {

@@ -135,26 +135,26 @@ fn verify_signed_mutations(mint: Mint, seed: u64, rounds: usize) {
 
 #[test]
 fn mutated_id_tokens_are_rejected_without_a_panic() {
-    // cases 56, 76, 77, 78
+    // Covers threat cases 56, 76, 77, 78.
     verify_mutations(ID, 1, 45_000);
 }
 
 #[test]
 fn mutated_access_tokens_are_rejected_without_a_panic() {
-    // cases 56, 76, 77, 78
+    // Covers threat cases 56, 76, 77, 78.
     verify_mutations(ACCESS, 2, 45_000);
 }
 
 #[test]
 fn signed_mutations_are_verified_without_a_panic() {
-    // cases 61, 69, 73, 76
+    // Covers threat cases 61, 69, 73, 76.
     verify_signed_mutations(ID, 3, 10_000);
     verify_signed_mutations(ACCESS, 4, 10_000);
 }
 
 #[test]
 fn mutated_key_sets_are_parsed_without_a_panic() {
-    // cases 18, 20, 21
+    // Covers threat cases 18, 20, 21.
     let set = json!({"keys": [jwk(&key(1), "a"), jwk(&key(2), "b")]}).to_string();
     let mut rng = Random(5);
     for _ in 0..40_000 {
@@ -167,7 +167,7 @@ fn mutated_key_sets_are_parsed_without_a_panic() {
 
 #[test]
 fn mutated_callbacks_are_parsed_without_a_panic() {
-    // cases 38, 43
+    // Covers threat cases 38, 43.
     let query = "code=SplxlOBeZQQYbYS6WxSbIA&state=af0ifjsldkj&iss=https%3A%2F%2Fwww.kycport.com";
     let words = [
         "&",
@@ -197,7 +197,7 @@ fn mutated_callbacks_are_parsed_without_a_panic() {
 
 #[test]
 fn arbitrary_bytes_are_parsed_without_a_panic() {
-    // cases 76, 77
+    // Covers threat cases 76, 77.
     let mut rng = Random(7);
     for _ in 0..20_000 {
         let bytes: Vec<u8> = (0..rng.below(200)).map(|_| rng.byte()).collect();

@@ -28,7 +28,7 @@ use crate::{
 
 #[tokio::test]
 async fn log_events_spans_and_metrics_match_the_manual() {
-    // cases 137, 138
+    // Covers threat cases 137, 138.
     let recorder = DebuggingRecorder::new();
     let counted = recorder.snapshotter();
     let (observed, _listening) = Observed::listen();

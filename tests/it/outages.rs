@@ -331,7 +331,7 @@ async fn outages(mut server: Server) {
 
 #[tokio::test]
 async fn a_redis_outage_signs_no_person_out() {
-    // cases 45, 95, 137, 138
+    // Covers threat cases 45, 95, 137, 138.
     if let Some(server) = Server::lasting_redis() {
         Box::pin(outages(server)).await;
     }
@@ -339,7 +339,7 @@ async fn a_redis_outage_signs_no_person_out() {
 
 #[tokio::test]
 async fn a_postgres_outage_signs_no_person_out() {
-    // cases 45, 95, 137, 138
+    // Covers threat cases 45, 95, 137, 138.
     if let Some(server) = Server::lasting_postgres() {
         Box::pin(outages(server)).await;
     }
@@ -347,7 +347,7 @@ async fn a_postgres_outage_signs_no_person_out() {
 
 #[tokio::test]
 async fn a_kycport_outage_signs_no_person_out() {
-    // cases 8, 95, 116
+    // Covers threat cases 8, 95, 116.
     let impatient = |config: kycport::ConfigBuilder| {
         let second = Duration::from_secs(1);
         config

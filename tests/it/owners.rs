@@ -89,7 +89,7 @@ async fn put(setup: &TestApp, owner: &Owner, key: RecordKey, entry: &Entry) {
 
 #[tokio::test]
 async fn a_key_with_another_owner_finds_and_ends_no_session() {
-    // cases 93, 94
+    // Covers threat cases 93, 94.
     everywhere(async |setup| {
         let eve = setup.kyc.person("eve").tier(KycTier::T2).create();
         let (of_ada, of_eve) = (
@@ -141,7 +141,7 @@ async fn two_sessions_of_one_person_have_independent_keys() {
 
 #[tokio::test]
 async fn a_session_stored_under_another_owner_is_rejected() {
-    // cases 93, 94
+    // Covers threat cases 93, 94.
     everywhere(async |setup| {
         let eve = setup.kyc.person("eve").tier(KycTier::T2).create();
         setup.ada.set_tier(KycTier::T0);
@@ -174,7 +174,7 @@ async fn a_session_stored_under_another_owner_is_rejected() {
 
 #[tokio::test]
 async fn an_assurance_of_another_person_is_not_used() {
-    // case 94
+    // Covers threat case 94.
     everywhere(async |setup| {
         let eve = setup.kyc.person("eve").tier(KycTier::T2).create();
         let of_ada = signed_in(&setup, &setup.ada).await;

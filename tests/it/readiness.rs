@@ -82,7 +82,7 @@ impl ReadinessTest {
 
 #[tokio::test]
 async fn an_instance_is_ready_while_its_store_works() {
-    // case 95
+    // Covers threat case 95.
     let setup = ReadinessTest::new().await;
     for error in [
         StoreError::Unreachable,

@@ -72,7 +72,7 @@ async fn refresh_token(setup: &TestApp) -> String {
 
 #[tokio::test]
 async fn an_expired_token_is_refreshed_and_a_valid_token_is_not() {
-    // case 53
+    // Covers threat case 53.
     let setup = app_with_refresh_tokens().await;
     let browser = signed_in(&setup).await;
     setup.kyc.forget_requests();
@@ -96,7 +96,7 @@ async fn an_expired_token_is_refreshed_and_a_valid_token_is_not() {
 
 #[tokio::test]
 async fn without_a_refresh_token_the_session_continues() {
-    // case 54
+    // Covers threat case 54.
     let setup = setup().await;
     let browser = signed_in_with_expired_token(&setup).await;
     let page = token(&setup, &browser).await;
@@ -108,7 +108,7 @@ async fn without_a_refresh_token_the_session_continues() {
 
 #[tokio::test]
 async fn one_of_fifty_simultaneous_requests_refreshes_the_token() {
-    // case 53
+    // Covers threat case 53.
     let setup = app_with_refresh_tokens().await;
     let browser = signed_in_with_expired_token(&setup).await;
     let gate = setup.kyc.on(Endpoint::Token).hold();
@@ -161,7 +161,7 @@ async fn requests_that_wait_for_a_failing_refresh_send_no_refresh_token_of_their
 
 #[tokio::test]
 async fn a_rejected_refresh_ends_the_session() {
-    // case 54
+    // Covers threat case 54.
     let setup = app_with_refresh_tokens().await;
     let browser = signed_in_with_expired_token(&setup).await;
     setup
@@ -179,7 +179,7 @@ async fn a_rejected_refresh_ends_the_session() {
 
 #[tokio::test]
 async fn an_issuer_outage_ends_no_session() {
-    // case 54
+    // Covers threat case 54.
     let setup = app_with_refresh_tokens().await;
     let browser = signed_in_with_expired_token(&setup).await;
     let fault = setup.kyc.on(Endpoint::Token).fail(503).once();
@@ -233,7 +233,7 @@ async fn after_a_failed_refresh_the_instance_pauses() {
 
 #[tokio::test]
 async fn refreshed_tokens_must_have_the_same_person_and_issuer() {
-    // case 52
+    // Covers threat case 52.
     let setup = app_with_refresh_tokens().await;
     let bends: [(&str, ResponseFault); 6] = [
         ("ID token, sub", |setup| {
@@ -283,7 +283,7 @@ async fn refreshed_tokens_must_have_the_same_person_and_issuer() {
 
 #[tokio::test]
 async fn tokens_of_another_person_are_rejected() {
-    // case 55
+    // Covers threat case 55.
     let setup = app_with_refresh_tokens().await;
     let bob = setup.kyc.person("bob").create();
     let other = setup.kyc.browser();
@@ -312,7 +312,7 @@ async fn tokens_of_another_person_are_rejected() {
 
 #[tokio::test]
 async fn two_simultaneous_refreshes_of_two_people_are_independent() {
-    // case 55
+    // Covers threat case 55.
     let setup = app_with_refresh_tokens().await;
     let bob = setup.kyc.person("bob").create();
     let ada = signed_in(&setup).await;
@@ -341,7 +341,7 @@ async fn two_simultaneous_refreshes_of_two_people_are_independent() {
 
 #[tokio::test]
 async fn a_disconnecting_client_loses_no_rotated_token() {
-    // cases 53, 140
+    // Covers threat cases 53, 140.
     let setup = app_with_refresh_tokens().await;
     let browser = signed_in_with_expired_token(&setup).await;
     let before = refresh_token(&setup).await;
@@ -370,7 +370,7 @@ async fn a_disconnecting_client_loses_no_rotated_token() {
 
 #[tokio::test]
 async fn a_pending_refresh_does_not_restore_a_revoked_session() {
-    // case 98
+    // Covers threat case 98.
     on_every_store(async |setup| {
         let browser = signed_in_with_expired_token(&setup).await;
         let stolen = browser.clone();
@@ -395,7 +395,7 @@ async fn a_pending_refresh_does_not_restore_a_revoked_session() {
 
 #[tokio::test]
 async fn one_of_two_instances_refreshes_on_every_store() {
-    // cases 53, 97
+    // Covers threat cases 53, 97.
     on_every_store(async |setup| {
         let browser = signed_in_with_expired_token(&setup).await;
         for round in [1, 2] {
@@ -425,7 +425,7 @@ async fn one_of_two_instances_refreshes_on_every_store() {
 
 #[tokio::test]
 async fn a_failed_refresh_is_repeated_immediately_by_the_other_instance() {
-    // case 54
+    // Covers threat case 54.
     on_every_store(async |setup| {
         let browser = signed_in_with_expired_token(&setup).await;
         let fault = setup.kyc.on(Endpoint::Token).fail(503).once();
@@ -440,7 +440,7 @@ async fn a_failed_refresh_is_repeated_immediately_by_the_other_instance() {
 
 #[tokio::test]
 async fn a_waiting_instance_continues_when_the_other_has_failed() {
-    // case 54
+    // Covers threat case 54.
     let setup = app_with_refresh_tokens().await;
     let other = other_instance(&setup).await;
     let browser = signed_in_with_expired_token(&setup).await;
@@ -471,7 +471,7 @@ async fn a_waiting_instance_continues_when_the_other_has_failed() {
 
 #[tokio::test]
 async fn a_token_refreshed_before_the_lease_was_taken_is_not_refreshed_again() {
-    // case 53
+    // Covers threat case 53.
     let setup = app_with_refresh_tokens().await;
     let other = other_instance(&setup).await;
     // The waiting instance continues without a delay, or after a delay in which the token of the
@@ -494,7 +494,7 @@ async fn a_token_refreshed_before_the_lease_was_taken_is_not_refreshed_again() {
 
 #[tokio::test]
 async fn the_lease_of_a_killed_instance_expires() {
-    // case 54
+    // Covers threat case 54.
     let setup = app_with_refresh_tokens().await;
     let other = other_instance(&setup).await;
     let browser = signed_in_with_expired_token(&setup).await;
@@ -529,7 +529,7 @@ async fn the_lease_of_a_killed_instance_expires() {
 
 #[tokio::test]
 async fn a_lease_outlives_the_longest_exchange() {
-    // case 53
+    // Covers threat case 53.
     let setup = app_with_refresh_tokens().await;
     let other = other_instance(&setup).await;
     let browser = signed_in_with_expired_token(&setup).await;
@@ -558,7 +558,7 @@ async fn a_lease_outlives_the_longest_exchange() {
 
 #[tokio::test]
 async fn an_expired_refresh_lease_does_not_end_the_session() {
-    // cases 55, 97
+    // Covers threat cases 55, 97.
     let setup = app_with_refresh_tokens().await;
     let other = other_instance(&setup).await;
     let browser = signed_in_with_expired_token(&setup).await;
@@ -591,7 +591,7 @@ async fn an_expired_refresh_lease_does_not_end_the_session() {
 
 #[tokio::test]
 async fn a_rejected_refresh_keeps_a_session_with_a_newer_refresh_token() {
-    // cases 54, 55
+    // Covers threat cases 54, 55.
     let setup = app_with_refresh_tokens().await;
     let browser = signed_in_with_expired_token(&setup).await;
     let good = refresh_token(&setup).await;
@@ -615,7 +615,7 @@ async fn a_rejected_refresh_keeps_a_session_with_a_newer_refresh_token() {
 
 #[tokio::test]
 async fn without_a_lease_no_refresh_request_is_sent() {
-    // cases 45, 54
+    // Covers threat cases 45, 54.
     let setup = app_with_refresh_tokens().await;
     let browser = signed_in_with_expired_token(&setup).await;
     for op in [Op::Read, Op::Write] {
@@ -669,7 +669,7 @@ async fn change_lease(setup: &TestApp, change: Change) {
 
 #[tokio::test]
 async fn while_another_instance_holds_the_lease_the_response_asks_for_a_retry() {
-    // case 54
+    // Covers threat case 54.
     let setup = app_without_tenant_key().await;
     let browser = signed_in_with_expired_token(&setup).await;
     let lease = Change::Put {

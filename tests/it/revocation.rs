@@ -136,7 +136,7 @@ const MOMENTS: [Moment; 3] = [Moment::Claimed, Moment::Exchanging, Moment::Writi
 
 #[tokio::test]
 async fn a_login_locked_before_the_revocation_creates_no_session() {
-    // case 98
+    // Covers threat case 98.
     everywhere(async |setup| {
         for moment in MOMENTS {
             let (browser, callback) = started(&setup).await;
@@ -190,7 +190,7 @@ impl Held {
 
 #[tokio::test]
 async fn a_session_that_was_just_written_is_revoked_too() {
-    // case 98
+    // Covers threat case 98.
     everywhere(async |setup| {
         for (op, kind) in [
             (Op::Write, SESSION),
@@ -225,7 +225,7 @@ async fn a_session_that_was_just_written_is_revoked_too() {
 
 #[tokio::test]
 async fn a_login_with_two_write_attempts_is_revoked_between_them() {
-    // case 98
+    // Covers threat case 98.
     everywhere(async |setup| {
         // The store has an assurance of the person, so the first attempt to write the session
         // conflicts.
@@ -248,7 +248,7 @@ async fn a_login_with_two_write_attempts_is_revoked_between_them() {
 
 #[tokio::test]
 async fn a_revocation_during_a_request_takes_effect_with_the_next_request() {
-    // case 98
+    // Covers threat case 98.
     everywhere(async |setup| {
         let browser = signed_in(&setup).await;
         let gate = setup.store.hold_after(Op::Read, SESSION);
@@ -277,7 +277,7 @@ async fn a_revocation_during_a_request_takes_effect_with_the_next_request() {
 
 #[tokio::test]
 async fn a_pending_activity_write_does_not_restore_a_revoked_session() {
-    // case 98
+    // Covers threat case 98.
     everywhere(async |setup| {
         for hold in [RecordingStore::hold, RecordingStore::hold_after] {
             let browser = signed_in(&setup).await;
@@ -298,7 +298,7 @@ async fn a_pending_activity_write_does_not_restore_a_revoked_session() {
 
 #[tokio::test]
 async fn a_pending_refresh_does_not_restore_revoked_tokens() {
-    // case 98
+    // Covers threat case 98.
     let renewing = |mock: MockIssuerBuilder| mock.issue_refresh_tokens(true);
     everywhere_with(
         renewing,
@@ -372,7 +372,7 @@ async fn a_pending_refresh_does_not_restore_revoked_tokens() {
 
 #[tokio::test]
 async fn logout_and_revocation_can_be_simultaneous() {
-    // cases 98, 109
+    // Covers threat cases 98, 109.
     everywhere(async |setup| {
         for fields in [&[][..], &[("everywhere", "1")][..]] {
             let (here, there) = (signed_in(&setup).await, signed_in(&setup).await);
@@ -402,7 +402,7 @@ async fn logout_and_revocation_can_be_simultaneous() {
 
 #[tokio::test]
 async fn two_simultaneous_logins_are_both_valid_and_both_revoked() {
-    // cases 97, 98
+    // Covers threat cases 97, 98.
     everywhere(async |setup| {
         // The store has no assurance of the person, and both logins are about to write.
         let (one, one_callback) = started(&setup).await;
@@ -463,7 +463,7 @@ async fn an_unacknowledged_revocation_has_taken_effect_and_can_be_repeated() {
 
 #[tokio::test]
 async fn a_lost_fence_signs_the_person_out() {
-    // case 98
+    // Covers threat case 98.
     everywhere(async |setup| {
         let browser = signed_in(&setup).await;
         assert_eq!(me(&setup, &browser).await, 200);

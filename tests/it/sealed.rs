@@ -137,7 +137,7 @@ async fn status(app: &RunningApp, browser: &Browser, path: &str) -> u16 {
 
 #[tokio::test]
 async fn a_dump_of_a_sealed_store_contains_no_token_and_no_personal_data() {
-    // case 137
+    // Covers threat case 137.
     on_every_store(async |setup| {
         let app = setup.instance(FIRST).await;
         let browser = setup.signed_in(&app, &setup.ada).await;
@@ -242,7 +242,7 @@ const TAMPERINGS: [(&str, Tampering); 11] = [
 
 #[tokio::test]
 async fn a_modified_session_record_is_rejected() {
-    // cases 93, 94
+    // Covers threat cases 93, 94.
     on_every_store(async |setup| {
         let app = setup.instance(&format!("{FIRST} {SECOND}")).await;
         let browser = setup.signed_in(&app, &setup.ada).await;
@@ -303,7 +303,7 @@ async fn modified_token_and_activity_records_count_as_missing() {
 
 #[tokio::test]
 async fn a_record_moved_to_another_key_does_not_open() {
-    // case 94
+    // Covers threat case 94.
     on_every_store(async |setup| {
         let app = setup.instance(FIRST).await;
         let eve = setup.kyc.person("eve").tier(KycTier::T0).create();
@@ -496,7 +496,7 @@ async fn a_login_sealed_with_a_removed_key_must_be_started_again() {
 
 #[tokio::test]
 async fn removing_a_key_early_ends_sessions_and_lowers_no_protection() {
-    // case 94
+    // Covers threat case 94.
     on_every_store(async |setup| {
         let old = setup.instance(FIRST).await;
         let new = setup.instance(SECOND).await;
@@ -532,7 +532,7 @@ async fn removing_a_key_early_ends_sessions_and_lowers_no_protection() {
 
 #[tokio::test]
 async fn revoking_all_sessions_needs_no_key() {
-    // case 94
+    // Covers threat case 94.
     on_every_store(async |setup| {
         let old = setup.instance(FIRST).await;
         let new = setup.instance(&format!("{SECOND} {FIRST}")).await;

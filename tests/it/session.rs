@@ -72,7 +72,7 @@ fn attributes(set_cookie: &str) -> BTreeSet<&str> {
 
 #[tokio::test]
 async fn cookies_have_exactly_the_required_attributes() {
-    // case 90
+    // Covers threat case 90.
     let setup = setup().await;
     let browser = setup.kyc.browser();
     let login = browser.open(setup.app.url("/auth/login")).await.unwrap();
@@ -119,7 +119,7 @@ async fn cookies_have_exactly_the_required_attributes() {
 
 #[tokio::test]
 async fn every_login_creates_a_new_session_key_and_revokes_the_old_one() {
-    // case 91
+    // Covers threat case 91.
     everywhere(async |setup| {
         let browser = signed_in(&setup).await;
         let before = browser.clone();
@@ -141,7 +141,7 @@ async fn every_login_creates_a_new_session_key_and_revokes_the_old_one() {
 
 #[tokio::test]
 async fn a_fixated_session_key_is_never_adopted() {
-    // case 92
+    // Covers threat case 92.
     everywhere(async |setup| {
         let attacker = signed_in(&setup).await;
         for planted in ["A".repeat(64), session_key(&setup, &attacker)] {
@@ -168,7 +168,7 @@ async fn a_fixated_session_key_is_never_adopted() {
 
 #[tokio::test]
 async fn a_malformed_session_cookie_is_signed_out() {
-    // case 93
+    // Covers threat case 93.
     everywhere(async |setup| {
     let browser = signed_in(&setup).await;
     let key = session_key(&setup, &browser);
@@ -208,7 +208,7 @@ async fn a_malformed_session_cookie_is_signed_out() {
 
 #[tokio::test]
 async fn keys_of_other_records_open_no_session() {
-    // case 94
+    // Covers threat case 94.
     everywhere(async |setup| {
         let browser = signed_in(&setup).await;
         let id = me(&setup, &browser).await.json()["session"]["id"].clone();
@@ -253,7 +253,7 @@ async fn keys_of_other_records_open_no_session() {
 
 #[tokio::test]
 async fn a_store_outage_admits_no_request_and_signs_no_person_out() {
-    // case 95
+    // Covers threat case 95.
     everywhere(async |setup| {
         let browser = signed_in(&setup).await;
         setup.store.fail();
@@ -295,7 +295,7 @@ async fn a_store_outage_admits_no_request_and_signs_no_person_out() {
 
 #[tokio::test]
 async fn a_store_timeout_counts_as_an_outage() {
-    // case 95
+    // Covers threat case 95.
     let setup = setup().await;
     let browser = signed_in(&setup).await;
     let gate = setup.store.hold(Op::Read, SESSION);
@@ -313,7 +313,7 @@ async fn a_store_timeout_counts_as_an_outage() {
 
 #[tokio::test]
 async fn an_unreadable_session_is_503() {
-    // case 95
+    // Covers threat case 95.
     let errors = [
         StoreError::Unreachable,
         StoreError::Timeout,
@@ -342,7 +342,7 @@ async fn an_unreadable_session_is_503() {
 
 #[tokio::test]
 async fn an_unreadable_activity_record_only_shortens_the_session() {
-    // case 95
+    // Covers threat case 95.
     everywhere(async |setup| {
         setup.kyc.clock().freeze();
         let browser = signed_in(&setup).await;
@@ -359,7 +359,7 @@ async fn an_unreadable_activity_record_only_shortens_the_session() {
 
 #[tokio::test]
 async fn a_request_is_served_if_its_activity_cannot_be_recorded() {
-    // case 95
+    // Covers threat case 95.
     everywhere(async |setup| {
         let browser = signed_in(&setup).await;
         setup.kyc.clock().advance(2 * MINUTE);
@@ -371,7 +371,7 @@ async fn a_request_is_served_if_its_activity_cannot_be_recorded() {
 
 #[tokio::test]
 async fn a_route_outside_the_session_layer_admits_no_request() {
-    // case 95
+    // Covers threat case 95.
     async fn vault(_: SignedIn) -> &'static str {
         "open"
     }
@@ -387,7 +387,7 @@ async fn a_route_outside_the_session_layer_admits_no_request() {
 
 #[tokio::test]
 async fn activity_extends_a_session_and_is_written_once_a_minute() {
-    // case 96
+    // Covers threat case 96.
     everywhere(async |setup| {
         setup.kyc.clock().freeze();
         let browser = signed_in(&setup).await;
@@ -420,7 +420,7 @@ async fn activity_extends_a_session_and_is_written_once_a_minute() {
 
 #[tokio::test]
 async fn polling_does_not_extend_a_session() {
-    // case 96
+    // Covers threat case 96.
     everywhere(async |setup| {
         setup.kyc.clock().freeze();
         let browser = signed_in(&setup).await;
@@ -441,7 +441,7 @@ async fn polling_does_not_extend_a_session() {
 
 #[tokio::test]
 async fn activity_does_not_extend_a_session_beyond_the_absolute_limit() {
-    // case 96
+    // Covers threat case 96.
     everywhere(async |setup| {
         setup.kyc.clock().freeze();
         let browser = signed_in(&setup).await;
@@ -464,7 +464,7 @@ async fn activity_does_not_extend_a_session_beyond_the_absolute_limit() {
 
 #[tokio::test]
 async fn session_limits_hold_if_the_store_keeps_records_longer() {
-    // case 96
+    // Covers threat case 96.
     everywhere(async |setup| {
         setup.kyc.clock().freeze();
         let browser = signed_in(&setup).await;
@@ -488,7 +488,7 @@ async fn session_limits_hold_if_the_store_keeps_records_longer() {
 
 #[tokio::test]
 async fn simultaneous_requests_of_several_tabs_refresh_the_token_once() {
-    // case 97
+    // Covers threat case 97.
     everywhere(async |setup| {
         let browser = signed_in(&setup).await;
         setup.kyc.clock().advance(2 * MINUTE);
@@ -509,7 +509,7 @@ async fn simultaneous_requests_of_several_tabs_refresh_the_token_once() {
 
 #[tokio::test]
 async fn a_pending_request_does_not_restore_a_revoked_session() {
-    // case 98
+    // Covers threat case 98.
     everywhere(async |setup| {
         let browser = signed_in(&setup).await;
         let (slow, stolen) = (browser.clone(), browser.clone());
@@ -556,7 +556,7 @@ async fn activity_is_recorded_if_the_handler_fails() {
 
 #[tokio::test]
 async fn responses_with_personal_data_are_not_cached() {
-    // case 99
+    // Covers threat case 99.
     everywhere(async |setup| {
         let browser = signed_in(&setup).await;
         for path in ["/vault", "/", "/cached", "/token", "/nested/vault"] {
@@ -579,7 +579,7 @@ async fn responses_with_personal_data_are_not_cached() {
 
 #[tokio::test]
 async fn visitors_without_a_session_create_no_record() {
-    // case 100
+    // Covers threat case 100.
     everywhere(async |setup| {
         let browser = setup.kyc.browser();
         for path in ["/", "/vault", "/auth/me", "/nested/vault", "/nowhere"] {
@@ -600,7 +600,7 @@ async fn visitors_without_a_session_create_no_record() {
 
 #[tokio::test]
 async fn an_undecodable_record_is_not_a_session() {
-    // cases 94, 95
+    // Covers threat cases 94, 95.
     type Change = fn(&[u8]) -> Vec<u8>;
     let changes: [Change; 6] = [
         |_| Vec::new(),
@@ -623,7 +623,7 @@ async fn an_undecodable_record_is_not_a_session() {
 
 #[tokio::test]
 async fn a_record_with_invalid_members_is_not_a_session() {
-    // cases 94, 95
+    // Covers threat cases 94, 95.
     type Change = fn(&mut Value);
     let changes: [Change; 6] = [
         |record| *record = "foreign".into(),
@@ -657,7 +657,7 @@ async fn assert_signed_out_and_can_sign_in(setup: &TestApp, browser: &Browser) {
 
 #[tokio::test]
 async fn record_ids_do_not_reveal_session_keys() {
-    // case 137
+    // Covers threat case 137.
     everywhere(async |setup| {
         let browser = signed_in(&setup).await;
         setup.kyc.clock().advance(2 * MINUTE);
@@ -682,7 +682,7 @@ async fn record_ids_do_not_reveal_session_keys() {
 
 #[tokio::test]
 async fn a_person_is_identified_by_issuer_and_subject_only() {
-    // case 83
+    // Covers threat case 83.
     let kyc = MockIssuer::start().await;
     let setup = setup_on(kyc, 1000, |c| c.scopes(["openid", "email", "kyc"])).await;
     let mallory = setup.kyc.person("mallory").create();
@@ -727,7 +727,7 @@ async fn me_returns_null_without_a_session_if_configured() {
 
 #[tokio::test]
 async fn a_panicking_handler_does_not_affect_other_requests() {
-    // case 140
+    // Covers threat case 140.
     everywhere(async |setup| {
         let browser = signed_in(&setup).await;
         setup.kyc.clock().advance(2 * MINUTE);
@@ -744,7 +744,7 @@ async fn a_panicking_handler_does_not_affect_other_requests() {
 
 #[tokio::test]
 async fn a_disconnecting_client_does_not_affect_other_requests() {
-    // case 140
+    // Covers threat case 140.
     everywhere(async |setup| {
         let browser = signed_in(&setup).await;
         for (op, kind) in [

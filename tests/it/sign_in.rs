@@ -64,7 +64,7 @@ async fn me_returns_the_signed_in_person() {
 
 #[tokio::test]
 async fn logout_ends_the_session_permanently() {
-    // cases 108, 109
+    // Covers threat cases 108, 109.
     let (kyc, app, ada) = setup().await;
     let browser = kyc.browser();
     browser.sign_in(app.url("/auth/login"), &ada).await.unwrap();
@@ -109,7 +109,7 @@ async fn a_login_with_warm_caches_sends_kycport_one_request() {
 
 #[tokio::test]
 async fn other_methods_have_no_effect() {
-    // cases 43, 103
+    // Covers threat cases 43, 103.
     let (kyc, app, _) = setup().await;
     let browser = kyc.browser();
     for (method, path) in [

@@ -153,7 +153,7 @@ async fn a_socket_fault_is_a_typed_error_within_the_deadline() {
 
 #[tokio::test]
 async fn an_immediate_connection_fault_is_a_typed_error_within_the_deadline() {
-    // cases 6, 48, 51, 89
+    // Covers threat cases 6, 48, 51, 89.
     let (broken, timeout) = (TransportError::Broken, TransportError::Timeout);
     join_all(ENDPOINTS.map(async |endpoint| {
         let setup = SocketFaultTest::new(deadline_for(broken)).await;
@@ -177,7 +177,7 @@ async fn an_immediate_connection_fault_is_a_typed_error_within_the_deadline() {
 
 #[tokio::test]
 async fn idempotent_requests_are_retried_after_a_reset_and_a_code_is_not() {
-    // cases 51, 116
+    // Covers threat cases 51, 116.
     let setup = SocketFaultTest::new(LONG_DEADLINE).await;
     let app = relying_party_with(&setup.kyc, |config| {
         config

@@ -104,7 +104,7 @@ async fn a_rejection_is_typed_and_not_retried() {
 
 #[tokio::test]
 async fn the_tenant_key_is_in_no_error_and_no_debug_output() {
-    // case 114
+    // Covers threat case 114.
     let (kyc, ada) = mock().await;
     let key = kyc.tenant().api_key().to_owned();
     let echo = r#"{"error":"bad key","detail":"no such person"}"#;
@@ -145,7 +145,7 @@ async fn the_tenant_key_is_in_no_error_and_no_debug_output() {
 
 #[tokio::test]
 async fn retry_after_is_honoured_in_both_forms_up_to_the_call_limit() {
-    // case 115
+    // Covers threat case 115.
     let (kyc, ada) = mock().await;
     kyc.clock().freeze();
     kyc.clock().jump_to(Timestamp::from_unix(784_111_777)); // Sun, 06 Nov 1994 08:49:37 GMT
@@ -185,7 +185,7 @@ async fn retry_after_is_honoured_in_both_forms_up_to_the_call_limit() {
 
 #[tokio::test]
 async fn an_invalid_retry_after_causes_a_normal_back_off() {
-    // case 115
+    // Covers threat case 115.
     let (kyc, ada) = mock().await;
     for header in [
         "soon",
@@ -237,7 +237,7 @@ type MakeFault = fn(On) -> Fault;
 
 #[tokio::test]
 async fn an_unreadable_response_is_a_descriptive_error() {
-    // cases 117, 120
+    // Covers threat cases 117, 120.
     let (kyc, ada) = mock().await;
     let table: [(MakeFault, &str, usize); 12] = [
         (|on| on.drop_connection().always(), "closed", 3),
@@ -316,7 +316,7 @@ async fn a_call_ends_at_its_deadline() {
 
 #[tokio::test]
 async fn a_missing_or_unknown_value_is_never_verified() {
-    // case 117
+    // Covers threat case 117.
     let (kyc, ada) = mock().await;
     let party = client(&kyc);
     for body in [
@@ -343,7 +343,7 @@ async fn a_missing_or_unknown_value_is_never_verified() {
 
 #[tokio::test]
 async fn a_response_about_another_person_is_rejected() {
-    // case 118
+    // Covers threat case 118.
     let (kyc, ada) = mock().await;
     let eve = kyc.person("eve").tier(KycTier::T3).create();
     let party = client(&kyc);
@@ -390,7 +390,7 @@ async fn a_response_without_a_person_is_accepted_unless_the_setting_requires_one
 
 #[tokio::test]
 async fn a_person_id_must_be_one_path_segment() {
-    // case 119
+    // Covers threat case 119.
     let (kyc, ada) = mock().await;
     let party = client(&kyc);
     let longest = "a".repeat(255);
@@ -436,7 +436,7 @@ async fn a_person_id_must_be_one_path_segment() {
 
 #[tokio::test]
 async fn the_tenant_key_is_sent_to_one_host_only() {
-    // case 120
+    // Covers threat case 120.
     let (kyc, ada) = mock().await;
     let (elsewhere, _) = mock().await;
     let party = client(&kyc);
@@ -463,7 +463,7 @@ async fn the_tenant_key_is_sent_to_one_host_only() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_429_no_request_is_sent_before_retry_after() {
-    // case 116
+    // Covers threat case 116.
     let (kyc, ada) = mock().await;
     let party = client(&kyc);
     let gate = kyc.on(Endpoint::Status).hold();

@@ -178,7 +178,7 @@ async fn a_pending_person_waits_on_the_requested_page() {
 
 #[tokio::test]
 async fn the_requested_tier_is_never_taken_as_the_result() {
-    // K15, K36; case 75
+    // Covers threat case 75 and contract rows K15 and K36.
     let setup = setup().await;
     let tokens = setup.kyc.tokens_for(&setup.ada);
     let _fault = tokens
@@ -232,7 +232,7 @@ async fn an_id_token_without_a_tier_causes_a_status_request() {
 
 #[tokio::test]
 async fn a_step_up_completed_by_another_person_changes_nothing() {
-    // case 83
+    // Covers threat case 83.
     let setup = setup().await;
     // Eve has the same email address and a higher tier.
     let eve = setup.kyc.person("eve").tier(KycTier::T3);
@@ -347,7 +347,7 @@ async fn a_step_up_needs_exactly_one_known_tier() {
 
 #[tokio::test]
 async fn a_step_up_returns_only_to_this_app() {
-    // cases 105, 107
+    // Covers threat cases 105, 107.
     let setup = setup().await;
     for return_to in [
         "https%3A%2F%2Fevil.example%2F",

@@ -562,7 +562,7 @@ async fn a_login_with_a_result_of_a_newer_format_is_completed() {
 
 #[tokio::test]
 async fn revoking_all_sessions_revokes_a_session_of_an_older_release() {
-    // case 98
+    // Covers threat case 98.
     for (text, keys) in [(V1, None), (V1_SEALED, Some(FIRST_KEY))] {
         let old = AppOnOldRecords::as_written(text, keys).await;
         let owner = Owner {

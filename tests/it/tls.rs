@@ -86,7 +86,7 @@ async fn the_certificate_has_every_loopback_name() {
 
 #[tokio::test]
 async fn a_server_with_an_untrusted_certificate_is_rejected_and_sent_nothing() {
-    // case 120
+    // Covers threat case 120.
     let kyc = mock(MockIssuerBuilder::tls).await;
     let other = mock(MockIssuerBuilder::tls).await;
     let other_root = other.root_pem().unwrap();
@@ -109,7 +109,7 @@ async fn browser_without_root_fails(kyc: &MockIssuer) -> bool {
 
 #[tokio::test]
 async fn a_certificate_of_another_host_is_rejected() {
-    // case 120
+    // Covers threat case 120.
     for name in ["other.test", "127.0.0.2", "*.test"] {
         let kyc = mock(|builder| builder.tls_for(name)).await;
         let app = relying_party(&kyc);

@@ -113,7 +113,7 @@ async fn a_public_client_sends_no_secret() {
 
 #[tokio::test]
 async fn a_redirect_is_not_followed_and_the_code_is_not_resent() {
-    // case 47
+    // Covers threat case 47.
     let kyc = MockIssuer::start().await;
     let foreign = MockIssuer::start().await;
     for status in [301, 302, 303, 307, 308] {
@@ -131,7 +131,7 @@ async fn a_redirect_is_not_followed_and_the_code_is_not_resent() {
 
 #[tokio::test]
 async fn an_invalid_response_is_a_typed_error_without_its_body() {
-    // case 48
+    // Covers threat case 48.
     let kyc = MockIssuer::start().await;
     let at = || kyc.on(Endpoint::Token);
     let says = |status, body: String| at().answer(status, "application/json", body);
@@ -216,7 +216,7 @@ async fn an_invalid_response_is_a_typed_error_without_its_body() {
 
 #[tokio::test]
 async fn a_valid_response_with_another_content_type_is_rejected() {
-    // case 48
+    // Covers threat case 48.
     let kyc = MockIssuer::start().await;
     for content_type in ["text/html", "text/plain; charset=utf-8", "application/jwt"] {
         let app = relying_party(&kyc);
@@ -246,7 +246,7 @@ async fn edited(
 
 #[tokio::test]
 async fn a_response_without_an_id_token_is_rejected() {
-    // case 48
+    // Covers threat case 48.
     for edit in [
         |answer: &mut Value| drop(answer.as_object_mut().unwrap().remove("id_token")),
         |answer: &mut Value| answer["id_token"] = Value::Null,
@@ -263,7 +263,7 @@ async fn a_response_without_an_id_token_is_rejected() {
 
 #[tokio::test]
 async fn token_type_must_be_bearer_in_any_case() {
-    // case 49
+    // Covers threat case 49.
     for good in ["Bearer", "bearer", "BEARER", "bEaReR"] {
         edited(move |answer| answer["token_type"] = json!(good))
             .await
@@ -384,7 +384,7 @@ async fn a_lost_response_creates_no_session_and_the_code_is_not_resent() {
 
 #[tokio::test]
 async fn a_timeout_is_a_typed_error() {
-    // case 51
+    // Covers threat case 51.
     let kyc = MockIssuer::start().await;
     let at = || kyc.on(Endpoint::Token).after();
     for rule in [

@@ -87,7 +87,7 @@ async fn a_response_about_another_person_is_rejected() {
 
 #[tokio::test]
 async fn a_response_that_is_not_userinfo_is_an_error() {
-    // case 89
+    // Covers threat case 89.
     type MakeFault = fn(On) -> Fault;
     let table: [(MakeFault, &str); 18] = [
         (|on| on.fail(401).always(), "rejected the access token"),
@@ -146,7 +146,7 @@ async fn a_response_that_is_not_userinfo_is_an_error() {
 
 #[tokio::test]
 async fn the_access_token_is_sent_to_one_host_only() {
-    // case 89
+    // Covers threat case 89.
     let setup = setup().await;
     let elsewhere = MockIssuer::start().await;
     for status in [301, 302, 303, 307, 308] {

@@ -188,7 +188,7 @@ fn assert_every_receiver_handled_events(lines: &[LogEntry]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn thousands_of_events_are_all_handled_with_redis() {
-    // cases 130, 131
+    // Covers threat cases 130, 131.
     let Some(server) = Server::redis() else {
         return;
     };
@@ -214,7 +214,7 @@ async fn thousands_of_events_are_all_handled_with_redis() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn thousands_of_events_take_effect_exactly_once_with_postgres() {
-    // cases 130, 131
+    // Covers threat cases 130, 131.
     let Some(server) = Server::postgres() else {
         return;
     };

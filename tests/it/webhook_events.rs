@@ -222,7 +222,7 @@ fn fields_are_read_at_the_configured_paths() {
 
 #[test]
 fn the_event_key_is_derived_from_the_event_id_and_fits_any_store() {
-    // case 130
+    // Covers threat case 130.
     let first = read(&status_changed()).unwrap();
     let again = read(&with("/data/kyc_status", json!("rejected"))).unwrap();
     let other = read(&with("/id", json!("evt_2"))).unwrap();
@@ -237,7 +237,7 @@ fn the_event_key_is_derived_from_the_event_id_and_fits_any_store() {
 
 #[test]
 fn debug_output_contains_no_personal_data() {
-    // case 137
+    // Covers threat case 137.
     let mut unknown = status_changed();
     unknown["type"] = json!("kyc.other");
     for body in [status_changed(), unknown] {

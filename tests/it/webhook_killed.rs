@@ -106,7 +106,7 @@ async fn handler_log(kind: Kind) -> Option<(HandlerLog, Server)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_killed_in_its_handler_handles_the_event_again_with_redis() {
-    // case 131
+    // Covers threat case 131.
     let Some((log, server)) = handler_log(Kind::Redis).await else {
         return;
     };
@@ -123,7 +123,7 @@ async fn a_receiver_killed_in_its_handler_handles_the_event_again_with_redis() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_killed_in_its_handler_handles_the_event_once_with_postgres() {
-    // case 131
+    // Covers threat case 131.
     let Some((log, server)) = handler_log(Kind::Postgres).await else {
         return;
     };
@@ -178,13 +178,13 @@ async fn deliver_to_both_simultaneously(kind: Kind) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_of_two_simultaneous_receivers_handles_an_event_with_redis() {
-    // case 130
+    // Covers threat case 130.
     deliver_to_both_simultaneously(Kind::Redis).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_of_two_simultaneous_receivers_handles_an_event_with_postgres() {
-    // case 130
+    // Covers threat case 130.
     deliver_to_both_simultaneously(Kind::Postgres).await;
 }
 
@@ -218,7 +218,7 @@ async fn on_redis(kyc: &MockIssuer, server: &Server, handler: &TestHandler) -> O
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_survives_a_redis_outage_between_lease_and_completion() {
-    // case 131
+    // Covers threat case 131.
     let Some(mut server) = Server::lasting_redis() else {
         return;
     };

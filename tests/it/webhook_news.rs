@@ -209,7 +209,7 @@ async fn an_event_takes_effect_on_every_instance() {
 
 #[tokio::test]
 async fn an_event_older_than_the_last_status_check_is_not_used() {
-    // case 132
+    // Covers threat case 132.
     let setup = AssuranceUpdateTest::new(WithKey::Tenant).await;
     let at = setup.kyc.clock().now().as_unix();
     setup.later(1000);
@@ -357,7 +357,7 @@ async fn a_rejected_status_request_does_not_block_the_event() {
 
 #[tokio::test]
 async fn retry_after_of_kycport_is_forwarded() {
-    // case 115
+    // Covers threat case 115.
     let setup = AssuranceUpdateTest::new(WithKey::Tenant).await;
     let _fault = setup
         .kyc
@@ -374,7 +374,7 @@ async fn retry_after_of_kycport_is_forwarded() {
 
 #[tokio::test]
 async fn without_a_tenant_key_worse_statuses_apply_in_event_order() {
-    // case 132
+    // Covers threat case 132.
     let setup = AssuranceUpdateTest::new(WithKey::None).await;
     let at = setup.kyc.clock().now().as_unix();
     setup.later(200);

@@ -102,7 +102,7 @@ async fn deliver_unrecorded_rejection(status_response: StatusResponse, store_fau
 
 #[tokio::test]
 async fn kycport_redelivers_a_rejection_that_was_not_recorded() {
-    // case 95
+    // Covers threat case 95.
     for status_response in [
         StatusResponse::Answers,
         StatusResponse::Refuses,

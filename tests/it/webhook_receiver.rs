@@ -127,7 +127,7 @@ async fn a_valid_event_is_handled_and_acknowledged() {
 
 #[tokio::test]
 async fn a_request_without_a_valid_signature_is_rejected() {
-    // cases 126, 127, 129
+    // Covers threat cases 126, 127, 129.
     let setup = ReceiverTest::new().await;
     let body = setup.event("evt_1").to_string();
     let hex = hex_of(body.as_bytes());
@@ -182,7 +182,7 @@ async fn a_request_without_a_valid_signature_is_rejected() {
 
 #[tokio::test]
 async fn a_malformed_or_stale_event_takes_no_effect() {
-    // cases 129, 138
+    // Covers threat cases 129, 138.
     let setup = ReceiverTest::new().await;
     let now = setup.kyc.clock().now().as_unix();
     let at = |at: i64| event_at(at, "evt_1", &setup.ada, "verified").to_string();
@@ -213,7 +213,7 @@ async fn a_malformed_or_stale_event_takes_no_effect() {
 
 #[tokio::test]
 async fn a_body_is_read_up_to_its_maximum_size() {
-    // case 134
+    // Covers threat case 134.
     let setup = ReceiverTest::new().await;
     let filler = |length: usize| {
         let empty = setup.event("evt_1").to_string().len();
@@ -244,7 +244,7 @@ async fn a_body_is_read_up_to_its_maximum_size() {
 
 #[tokio::test]
 async fn a_body_that_does_not_arrive_times_out() {
-    // cases 134, 139
+    // Covers threat cases 134, 139.
     let setup = ReceiverTest::with(|it| it.body_deadline(Duration::from_millis(50))).await;
     let signature = hex_of(b"x");
     let head = format!(
@@ -287,7 +287,7 @@ async fn read_until(socket: &mut tokio::net::TcpStream, end: &str) -> String {
 
 #[tokio::test]
 async fn large_bodies_that_hang_keep_no_delivery_out() {
-    // case 134
+    // Covers threat case 134.
     let setup = ReceiverTest::with(|it| it.body_deadline(Duration::from_secs(60))).await;
     let mut hanging = Vec::new();
     for _ in 0..64 {
@@ -304,7 +304,7 @@ async fn large_bodies_that_hang_keep_no_delivery_out() {
 
 #[tokio::test]
 async fn slow_bodies_do_not_block_other_deliveries() {
-    // cases 134, 139
+    // Covers threat cases 134, 139.
     let setup = ReceiverTest::with(|it| it.body_deadline(Duration::from_secs(60))).await;
     let mut large = setup.event("evt_large");
     large["filler"] = "x".repeat(20_000).into();
@@ -349,7 +349,7 @@ async fn hang_on(setup: &ReceiverTest, declared: usize, bytes: usize) -> tokio::
 
 #[tokio::test]
 async fn methods_other_than_post_are_rejected() {
-    // case 103
+    // Covers threat case 103.
     let setup = ReceiverTest::new().await;
     let client = reqwest::Client::new();
     for method in ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"] {
@@ -362,7 +362,7 @@ async fn methods_other_than_post_are_rejected() {
 
 #[tokio::test]
 async fn a_redelivered_event_takes_effect_once() {
-    // case 130
+    // Covers threat case 130.
     let setup = ReceiverTest::new().await;
     let event = setup.event("evt_1");
     let all = (0..50).map(|_| setup.deliver(&event));
@@ -396,7 +396,7 @@ async fn a_redelivered_event_takes_effect_once() {
 
 #[tokio::test]
 async fn one_of_two_instances_handles_an_event() {
-    // case 130
+    // Covers threat case 130.
     let setup = ReceiverTest::new().await;
     let other = serve(&setup.kyc, &setup.handler, &setup.store, |it| it).await;
     let (go, wait) = watch::channel(false);
@@ -427,7 +427,7 @@ async fn one_of_two_instances_handles_an_event() {
 
 #[tokio::test]
 async fn a_failed_event_is_handled_again() {
-    // cases 131, 140
+    // Covers threat cases 131, 140.
     let setup =
         ReceiverTest::with(|it| it.policy(short_deadline(Duration::from_millis(300)))).await;
     for (act, code) in [
@@ -449,7 +449,7 @@ async fn a_failed_event_is_handled_again() {
 
 #[tokio::test]
 async fn the_error_of_the_handler_is_logged_and_not_sent() {
-    // cases 137, 138
+    // Covers threat cases 137, 138.
     let (observed, _listening) = Observed::listen();
     let setup = ReceiverTest::new().await;
     setup.handler.next(Action::Fail);
@@ -474,7 +474,7 @@ async fn the_error_of_the_handler_is_logged_and_not_sent() {
 
 #[tokio::test]
 async fn a_disconnecting_client_does_not_cancel_the_handler() {
-    // case 140
+    // Covers threat case 140.
     let setup = ReceiverTest::new().await;
     let (go, wait) = watch::channel(false);
     setup.handler.next(Action::Wait(wait));
@@ -500,7 +500,7 @@ async fn a_disconnecting_client_does_not_cancel_the_handler() {
 
 #[tokio::test]
 async fn during_a_store_outage_no_event_is_handled_or_lost() {
-    // cases 95, 131
+    // Covers threat cases 95, 131.
     let setup = ReceiverTest::new().await;
     let event = setup.event("evt_1");
     setup.store.fail_times(Op::Acquire, EVENT, 1);
@@ -517,7 +517,7 @@ async fn during_a_store_outage_no_event_is_handled_or_lost() {
 
 #[tokio::test]
 async fn a_store_outage_between_lease_and_completion_repeats_the_event() {
-    // case 131
+    // Covers threat case 131.
     let setup = ReceiverTest::new().await;
     let event = setup.event("evt_1");
     // The receiver retries, so a short failure has no effect.
@@ -539,7 +539,7 @@ async fn a_store_outage_between_lease_and_completion_repeats_the_event() {
 
 #[tokio::test]
 async fn an_event_that_cannot_be_released_is_free_when_its_lease_ends() {
-    // case 131
+    // Covers threat case 131.
     let setup = ReceiverTest::new().await;
     let event = setup.event("evt_1");
     setup.store.fail_times(Op::Settle, EVENT, 1);
@@ -598,7 +598,7 @@ async fn an_unknown_event_type_is_acknowledged() {
 
 #[tokio::test]
 async fn during_a_rotation_both_webhook_secrets_are_accepted() {
-    // case 133
+    // Covers threat case 133.
     let setup = ReceiverTest::new().await;
     let body = setup.event("evt_1").to_string();
     let old = kycport::Secret::new("the secret that was here before");
@@ -610,7 +610,7 @@ async fn during_a_rotation_both_webhook_secrets_are_accepted() {
 
 #[tokio::test]
 async fn a_receiver_without_a_valid_secret_is_rejected() {
-    // case 128
+    // Covers threat case 128.
     let config = || kycport::Config::builder("client", "https://app.example.com/auth/callback");
     let handler = async |_| Ok::<(), std::io::Error>(());
     let kycport = RelyingParty::new(config().build().unwrap()).unwrap();
@@ -653,7 +653,7 @@ async fn a_receiver_without_a_valid_secret_is_rejected() {
 
 #[tokio::test]
 async fn debug_output_contains_no_secret() {
-    // case 137
+    // Covers threat case 137.
     let kyc = MockIssuer::start().await;
     let config = kyc.config("https://app.example.com/auth/callback");
     let config = config.webhook_secret("canary secret, long enough");
@@ -666,7 +666,7 @@ async fn debug_output_contains_no_secret() {
 
 #[tokio::test]
 async fn the_handler_gets_the_status_of_the_endpoint_and_not_of_the_event() {
-    // case 132
+    // Covers threat case 132.
     let setup = ReceiverTest::new().await;
     setup.ada.reject();
     let old = setup.kyc.clock().now().as_unix() - 3600;

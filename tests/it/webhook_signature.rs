@@ -66,7 +66,7 @@ fn verify_one(value: &str) -> Result<String, SignatureError> {
 
 #[test]
 fn a_signature_is_64_hex_digits_over_the_raw_body() {
-    // case 126
+    // Covers threat case 126.
     let good = hex(SECRET, BODY);
     let upper = good.to_uppercase();
     let last_changed = format!(
@@ -146,7 +146,7 @@ fn a_signature_is_64_hex_digits_over_the_raw_body() {
 
 #[test]
 fn one_of_several_signatures_must_match_up_to_a_maximum() {
-    // case 133
+    // Covers threat case 133.
     let verifier = builder().build().unwrap();
     let (good, other) = (hex(SECRET, BODY), "0".repeat(64));
     for (pairs, verdict) in [
@@ -215,7 +215,7 @@ fn only_the_configured_header_is_read() {
 
 #[test]
 fn the_matching_secret_is_reported_and_a_removed_secret_is_rejected() {
-    // case 133
+    // Covers threat case 133.
     let old = "the-old-secret-of-the-webhook";
     let both = builder().secret("old", Secret::new(old)).build().unwrap();
     let value = hex(old, BODY);
@@ -228,7 +228,7 @@ fn the_matching_secret_is_reported_and_a_removed_secret_is_rejected() {
 
 #[test]
 fn a_verifier_without_a_valid_secret_is_rejected() {
-    // case 128
+    // Covers threat case 128.
     let refused = WebhookVerifier::builder().build().map(drop);
     assert_eq!(refused, Err(VerifierError::NoSecret));
     for (secret, problem) in [
@@ -274,7 +274,7 @@ fn a_verifier_without_a_valid_secret_is_rejected() {
 
 #[test]
 fn the_signature_covers_the_raw_bytes() {
-    // case 127
+    // Covers threat case 127.
     let verifier = builder().build().unwrap();
     let spaced = br#"{"id": "evt_1", "ok": true}"#;
     let value = hex(SECRET, spaced);
@@ -299,7 +299,7 @@ fn the_signature_covers_the_raw_bytes() {
 
 #[test]
 fn a_body_has_at_most_one_mebibyte() {
-    // case 134
+    // Covers threat case 134.
     let verifier = builder().build().unwrap();
     assert_eq!(verifier.max_body(), MAX_BODY_BYTES);
     for (length, verdict) in [
@@ -432,7 +432,7 @@ fn s(value: &str) -> (&str, &str) {
 
 #[test]
 fn the_standard_webhooks_example_verifies() {
-    // cases 126, 129, 133
+    // Covers threat cases 126, 129, 133.
     let time = STANDARD_TIME.to_string();
     let id = ("webhook-id", STANDARD_ID);
     let at = ("webhook-timestamp", &*time);
@@ -508,7 +508,7 @@ fn the_standard_webhooks_example_verifies() {
 
 #[test]
 fn a_signed_timestamp_must_be_within_the_tolerance() {
-    // case 129
+    // Covers threat case 129.
     let time = STANDARD_TIME.to_string();
     let map = headers([
         ("webhook-id", STANDARD_ID),
@@ -530,7 +530,7 @@ fn a_signed_timestamp_must_be_within_the_tolerance() {
 
 #[test]
 fn a_timestamp_in_the_header_is_signed_with_the_body() {
-    // cases 126, 129
+    // Covers threat cases 126, 129.
     let name = "x-kycport-signature";
     let now = 1_700_000_000;
     let verifier = builder()
@@ -677,7 +677,7 @@ fn a_mismatch_hint_does_not_reveal_the_body() {
         assert_eq!(diagnosis.hints, hints, "{value}");
         assert_eq!(diagnosis.body_length, body.len());
         assert_eq!(diagnosis.body_sha256.len(), 16);
-        // case 137
+        // Covers threat case 137.
         assert!(!format!("{diagnosis:?}").contains("canary"));
     }
     let svix = headers([("webhook-signature", STANDARD_SIGNATURE)]);
@@ -719,7 +719,7 @@ fn a_queued_delivery_keeps_the_raw_bytes() {
 
 #[test]
 fn debug_output_and_errors_contain_neither_secret_nor_body() {
-    // case 137
+    // Covers threat case 137.
     let verifier = builder().build().unwrap();
     let value = hex(SECRET, BODY);
     let map = headers([(HEADER, &*value)]);

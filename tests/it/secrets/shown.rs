@@ -10,7 +10,7 @@ use crate::{direct::sign_in, leaks::Log};
 
 #[tokio::test]
 async fn logs_errors_and_debug_output_contain_no_secret() {
-    // cases 137, 138
+    // Covers threat cases 137, 138.
     let (log, _guard) = Log::capture();
     let setup = RotationTest::new().await;
     let wrong = "canary-of-a-wrong-client-secret";
