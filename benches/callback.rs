@@ -1,10 +1,10 @@
-//! Cost of a callback, compared with its minimum: one token request and the verification of two
-//! signatures.
+//! Benchmark of a callback. It compares the callback with the minimum cost: one token request and
+//! the verification of two signatures.
 //!
 //! Run with `cargo bench --bench callback`. Each round measures in turn: one callback over a
 //! keep-alive connection, one token request with a keep-alive client, and two bare signature
-//! verifications. Other load on the machine therefore affects all three. The logins are started
-//! outside the measured part.
+//! verifications. Other load on the machine therefore affects all three. The benchmark starts the
+//! logins outside the measured part.
 
 #![expect(
     clippy::disallowed_methods,
@@ -43,9 +43,9 @@ use tower_service::Service as _;
 use url::Url;
 
 const ROUNDS: usize = 600;
-/// Warm-up rounds, which are not counted.
+/// Number of warm-up rounds, which the benchmark does not count.
 const WARM_UP: usize = 60;
-/// Route that does nothing. It shows the cost of the connection and the server.
+/// Route that does nothing. This route shows the cost of the connection and the server.
 const NOTHING: &str = "/nothing";
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 
@@ -109,7 +109,7 @@ async fn main() {
     );
 }
 
-/// The app under test.
+/// Starts the app that the benchmark measures.
 fn app(config: ConfigBuilder) -> (RelyingParty, Router) {
     let kycport = RelyingParty::new(config.build().unwrap()).unwrap();
     let router = Router::new()
@@ -184,7 +184,7 @@ impl CallbackBench {
         start.elapsed()
     }
 
-    /// Starts a login in a new browser, and allows it on KYCPort's page.
+    /// Starts a login in a new browser, and allows the login on KYCPort's page.
     async fn response(&self) -> Response {
         let browser = self.kyc.browser();
         let page = browser.open(self.running.url("/auth/login")).await.unwrap();
@@ -206,7 +206,7 @@ impl CallbackBench {
         }
     }
 
-    /// Requests a code for a PKCE verifier that the benchmark knows.
+    /// Requests an authorization code for a PKCE verifier that the benchmark knows.
     async fn code(&self) -> String {
         let page = self.kyc.browser();
         let page = page.open(self.running.url("/auth/login")).await.unwrap();
@@ -303,7 +303,8 @@ impl CallbackBench {
         (time, serde_json::from_slice(&body).unwrap())
     }
 
-    /// Verifies only the signatures of both tokens. Everything is decoded beforehand.
+    /// Verifies only the signatures of both tokens. The benchmark decodes the tokens and the keys
+    /// beforehand.
     fn signatures(&self, answer: &Value) -> Duration {
         let tokens = ["id_token", "access_token"].map(|name| {
             let token = answer[name].as_str().unwrap();

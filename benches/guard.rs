@@ -1,8 +1,9 @@
-//! Cost of a guard. Three routes are compared: one with `SignedIn`, one with an additional layer
-//! that does nothing, and one with `require(KycTier::T2)` and a cached result. Batches of the three
-//! take turns within one run, so that other load affects all of them. Each round gives the ratios
-//! to the route without a layer; the benchmark reports the median ratio. The layer that does
-//! nothing shows axum's own cost: axum wraps each layer of a route in a service.
+//! Benchmark of a guard. The benchmark compares three routes: a route with `SignedIn`, a route with
+//! an additional layer that does nothing, and a route with `require(KycTier::T2)` and a cached
+//! result. Batches of the three routes take turns within one run, so that other load affects all
+//! routes. Each round gives the ratios to the route without a layer. The benchmark reports the
+//! median ratio. The layer that does nothing shows the cost of axum, because axum wraps each layer
+//! of a route in a service.
 
 #![expect(
     clippy::disallowed_methods,
@@ -38,7 +39,7 @@ use wire::Wire;
 
 const ROUNDS: usize = 200;
 const BATCH: u32 = 200;
-/// Warm-up rounds, which are not counted.
+/// Number of warm-up rounds, which the benchmark does not count.
 const WARM_UP: usize = 20;
 const PATHS: [&str; 3] = ["/plain", "/layer", "/guarded"];
 

@@ -1,4 +1,4 @@
-//! Start-up time of the mock, and the parts of a login.
+//! Benchmark of the mock's start-up and of the parts of a login.
 
 #![expect(
     clippy::disallowed_methods,
@@ -104,7 +104,7 @@ async fn logins() {
         lap();
         page.assert_ok();
         times.push(begin.elapsed());
-        // The first logins fetch documents and keys.
+        // The first logins also fetch the metadata and the keys.
         if round >= 10 {
             for ((_, all), time) in steps.iter_mut().zip(times) {
                 all.push(time);
@@ -120,7 +120,7 @@ async fn logins() {
     let all: Duration = steps.last().unwrap().1.iter().sum();
     println!("  {:.0} logins a second", LOGINS as f64 / all.as_secs_f64());
 
-    // Parts of the callback.
+    // The benchmark measures parts of the callback separately.
     let client = reqwest::Client::new();
     let mut asks = Vec::new();
     let mut verifications = Vec::new();

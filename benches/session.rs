@@ -1,7 +1,8 @@
-//! Cost of a signed-in request with an in-memory store, in process and over a connection.
-//! Contenders: a bare axum route, a route with the layer of tower-sessions, and routes with this
-//! crate's session layer and `SignedIn`: unencrypted, encrypted, and with a guard. Batches of all
-//! contenders take turns within one run, so that other load affects all of them.
+//! Benchmark of a signed-in request with an in-memory store, in process and over a connection. The
+//! contenders are a bare axum route, a route with the layer of tower-sessions, and three routes
+//! with this crate's session layer and `SignedIn`. The three routes are unencrypted, encrypted, and
+//! with a guard. Batches of all contenders take turns within one run, so that other load affects
+//! all contenders.
 
 #![expect(
     clippy::disallowed_methods,
@@ -31,7 +32,7 @@ use wire::Wire;
 
 const ROUNDS: usize = 40;
 const BATCH: u32 = 500;
-/// Warm-up rounds, which are not counted.
+/// Number of warm-up rounds, which the benchmark does not count.
 const WARM_UP: usize = 5;
 
 const PLAIN: &str = "/plain";
@@ -126,7 +127,8 @@ async fn read(Extension(session): Extension<Session>) -> String {
     format!("hello {}", person["subject"].as_str().unwrap())
 }
 
-/// tower-sessions with its defaults and the same facts in the session.
+/// Builds the app with tower-sessions and its defaults. Its session contains the same facts as a
+/// session of this crate.
 async fn plain() -> Contender {
     let layer = SessionManagerLayer::new(PlainStore::default());
     let mut app = Router::new()
@@ -144,7 +146,7 @@ async fn plain() -> Contender {
     }
 }
 
-/// This crate with its in-memory store.
+/// Builds the app with this crate and its in-memory store.
 async fn ours(name: &'static str, path: &'static str, keys: Option<&str>) -> Contender {
     let kyc = MockIssuer::start().await;
     let ada = kyc.person("ada").create();
@@ -200,7 +202,7 @@ async fn in_process(contender: &Contender) -> Duration {
     start.elapsed() / BATCH
 }
 
-/// Serves the app, and connects to it.
+/// Serves the app, and connects to the app.
 async fn connect(contender: &Contender) -> Wire {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();

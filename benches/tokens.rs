@@ -1,10 +1,10 @@
-//! Cost of verifying a token, compared with its bare signature, and with jsonwebtoken and
-//! openidconnect.
+//! Benchmark of token verification. It compares this crate with the bare signature verification,
+//! jsonwebtoken and openidconnect.
 //!
 //! Run with `cargo bench --bench tokens`. The final table shows the ratios to the bare signature.
 //! Contenders take turns within one run. Each turn of a contender gives a ratio to the preceding
 //! turn of the bare signature, and the table shows the median ratio. Other load therefore affects
-//! both.
+//! both turns.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its results")]
 #![expect(
@@ -44,11 +44,11 @@ const CLIENT: &str = "7b1f8a52-client";
 const NONCE: &str = "n-0S6_WzA2MjN0S6_WzA2MjN0S6_WzA2MjN0S6_WzA2";
 const KID: &str = "kyc-2026-01";
 const IAT: i64 = 1_700_000_000;
-/// In the year 2100, because the other crates read the machine's clock.
+/// The tokens expire in the year 2100, because the other crates read the machine's clock.
 const EXP: i64 = 4_102_444_800;
 const SUBJECT: &str = "4c2f1c1e-6b0a-4f0e-9d0e-5f3f0c7e9a11";
 
-/// Way to verify a token. It panics if the token is rejected.
+/// Function that verifies a token. It panics if it rejects the token.
 type Contender = Box<dyn Fn()>;
 
 fn contenders() -> Vec<(&'static str, Vec<(&'static str, Contender)>)> {
@@ -122,8 +122,8 @@ fn signed(token: &str) -> (String, Vec<u8>) {
     (input.to_owned(), URL_SAFE_NO_PAD.decode(signature).unwrap())
 }
 
-/// Verifies only the signature. Everything is decoded beforehand. Uses `verify`, as this crate
-/// does.
+/// Verifies only the signature, with `verify` like this crate. The benchmark decodes the token and
+/// the key beforehand.
 fn bare(key: &SigningKey, token: &str) -> Contender {
     dalek(key, token, |key, input, signature| {
         key.verify(input, signature).unwrap();
@@ -269,9 +269,9 @@ fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// Calls `act` this number of frames deeper in the stack. The stack address affects the time by up
+/// Calls `act` this number of frames deeper in the stack. The stack address changes the time by up
 /// to a fifth, because loads and stores of vector code can collide. Each turn uses another depth,
-/// so that no contender has an advantage.
+/// so no contender has an advantage.
 #[inline(never)]
 fn deeper<R>(frames: usize, act: &dyn Fn() -> R) -> R {
     let frame = black_box([0_u8; 176]);
@@ -285,8 +285,8 @@ fn deeper<R>(frames: usize, act: &dyn Fn() -> R) -> R {
 
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 fn turn(verify: &Contender) -> f64 {
-    // Unmeasured, because the preceding contender has filled the caches with its own code and
-    // tables.
+    // The benchmark does not measure this call, because the preceding contender has filled the
+    // caches with its own code and tables.
     verify();
     let start = Instant::now();
     for _ in 0..TOKENS_A_TURN {

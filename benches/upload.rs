@@ -1,11 +1,11 @@
-//! Memory and time of an upload of 64 MiB: from a browser through this crate's relay to KYCPort,
-//! and of a server's own file through its client. Each is compared with plain reqwest and the same
-//! file.
+//! Benchmark of the memory and time of an upload of 64 MiB. A browser uploads through this crate's
+//! relay to KYCPort, and a server uploads its own file with this crate's client. The benchmark
+//! compares both uploads with plain reqwest and the same file.
 //!
-//! Run with `cargo bench --bench upload`. The tenant's app runs in a separate process, so that its
-//! peak memory (`VmHWM`, Linux) is that of the relay alone. A sink that discards what it reads
-//! replaces KYCPort, because the mock hashes uploads. The sink reads as fast as possible, or
-//! slowly. Uploads take turns in one run, so that other load affects all of them.
+//! Run with `cargo bench --bench upload`. The tenant's app runs in a separate process, so its peak
+//! memory (`VmHWM`, Linux) contains only the memory of the relay. A sink that discards what it
+//! reads replaces KYCPort, because the mock hashes uploads. The sink reads as fast as possible, or
+//! slowly. The upload paths take turns within one run, so that other load affects all paths.
 
 #![expect(
     clippy::disallowed_methods,
@@ -53,10 +53,10 @@ use tokio::{fs::File, io::AsyncReadExt as _, net::TcpListener};
 
 const SIZE: usize = 64 << 20;
 const ROUNDS: usize = 31;
-/// Warm-up rounds, which are not counted.
+/// Number of warm-up rounds, which the benchmark does not count.
 const WARM_UP: usize = 4;
 const CASE: &str = "case_of_the_bench";
-/// Environment variable that marks the app's process.
+/// Environment variable that makes the process run the app.
 const IS_APP: &str = "KYCPORT_BENCH_UPLOAD_APP";
 
 fn main() {
@@ -98,11 +98,11 @@ async fn measure(file: &Path) {
 /// Path of an upload.
 #[derive(Clone, Copy)]
 enum Way {
-    /// From this process to the sink.
+    /// From this process to the sink, with bytes in memory.
     Direct,
     /// From this process to the sink, with the file read by reqwest.
     DirectFile,
-    /// Through an app that passes the body on unread. Shows the cost of a hop.
+    /// Through an app that forwards the body without reading it. This path shows the cost of a hop.
     Piped,
     /// Through an app that uses `CaptureUpload::forward`.
     ForwardedUpload,
@@ -121,7 +121,7 @@ async fn compare(setup: &UploadBench, ways: &[(&str, Way)]) {
             }
         }
     }
-    // Each round gives its own ratios. The median ratio is reported.
+    // Each round gives its own ratios. The benchmark reports the median ratio.
     let ratio_to = |other: usize, own: usize| {
         let ratios = times[other].iter().zip(&times[own]);
         median(ratios.map(|(other, own)| other / own).collect())
@@ -145,7 +145,7 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// Measures the peak memory above idle of a new app process for each path.
+/// Starts a new app process for each path, and measures its peak memory above its idle memory.
 async fn memory(kyc: &MockIssuer, sink: &Sink, file: &Path) {
     println!("peak memory of the app's process above its idle, 64 MiB uploaded:");
     for (name, way, is_slow, at_once) in [
@@ -164,7 +164,7 @@ async fn memory(kyc: &MockIssuer, sink: &Sink, file: &Path) {
         ("cases().upload, KYCPort slow", Way::Own, true, 1),
     ] {
         let setup = UploadBench::start(kyc, sink, file).await;
-        // Memory for code and tables that the first use loads counts as idle.
+        // The idle memory includes the code and tables that the first upload loads.
         setup.warm_up(way).await;
         let idle = setup.app.memory("reset").await;
         sink.is_slow.store(is_slow, Ordering::Relaxed);
@@ -180,7 +180,7 @@ async fn memory(kyc: &MockIssuer, sink: &Sink, file: &Path) {
     }
 }
 
-/// The tenant's app, and what a browser needs for an upload.
+/// The tenant's app, and the values that a browser needs for an upload.
 struct UploadBench {
     app: App,
     party: RelyingParty,
@@ -222,7 +222,8 @@ impl UploadBench {
         }
     }
 
-    /// Performs an upload. For `Own` the app itself sends the file, because its memory is measured.
+    /// Performs an upload. For `Own`, the app itself sends the file, because the benchmark measures
+    /// the memory of the app.
     async fn upload_in_app(&self, way: Way) {
         match way {
             Way::Own => {
@@ -265,7 +266,7 @@ impl UploadBench {
     }
 }
 
-/// Reads the file as reqwest does, 4 KiB at a time. The reading takes longer than the sending.
+/// Reads the file as reqwest does, 4 KiB at a time. Reading takes longer than sending.
 async fn form_of_a_file(file: &Path) -> Form {
     form_with(Part::file(file).await.unwrap())
 }
@@ -296,7 +297,8 @@ async fn own_upload(kycport: &RelyingParty, file: &Path) {
     kycport.cases().upload(CASE, upload).await.unwrap();
 }
 
-/// Substitute for KYCPort's case API. It knows one case, and reads uploads to their end.
+/// Substitute for KYCPort's case API. The substitute has one case, and reads each upload to its
+/// end.
 struct Sink {
     origin: String,
     person: Arc<OnceLock<String>>,

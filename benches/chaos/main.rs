@@ -1,10 +1,10 @@
-//! Fault injection with two instances of an app and simulated users, as in `tests/it/chaos`, but
-//! longer.
+//! Fault injection with two instances of an app and simulated users. The scenario of
+//! `tests/it/chaos` runs for a longer time.
 //!
 //! Run with `cargo bench --bench chaos`. After `--`, `seconds=60` sets the length of each run, and
 //! `redis`, `redis-sealed`, `postgres`, `postgres-sealed`, `sqlite` and `sqlite-sealed` select
-//! runs. Default: all runs, one after the other. The benchmark prints a table, and fails if there
-//! is a violation.
+//! runs. Default: all runs, one after the other. The benchmark prints a table, and fails if the
+//! clients report a violation.
 //!
 //! The servers are the `redis-server` and `postgres` of this machine, on free loopback ports.
 //! Acknowledged writes are on disk: `appendfsync always`, `fsync=on`.

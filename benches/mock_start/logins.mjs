@@ -11,7 +11,7 @@ const MARKS = [0, 1_000, 10_000, 20_000, 30_000, 40_000]
 const AT_ONCE = 16
 const ISSUERS = 200
 const binary = process.env.KYCPORT_MOCK ?? fileURLToPath(new URL('../../target/release/kycport-mock', import.meta.url))
-// Example of RFC 7636, appendix B.
+// Example from RFC 7636, appendix B.
 const challenge = 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM'
 const code_verifier = 'dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk'
 const redirect_uri = 'http://127.0.0.1:3000/auth/callback'

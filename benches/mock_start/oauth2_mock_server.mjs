@@ -1,4 +1,4 @@
-// Starts the server as its README does.
+// Starts the server like the example in its README.
 import { OAuth2Server } from 'oauth2-mock-server'
 
 const server = new OAuth2Server()

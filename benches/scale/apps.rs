@@ -10,7 +10,7 @@ use crate::{
 /// Redirect URI of the apps. The test browser sends only its path to the app.
 const REDIRECT: &str = "http://127.0.0.1:9/auth/callback";
 
-/// App with a client for it.
+/// App, and an HTTP client for the app.
 pub(crate) struct App {
     pub(crate) process: AppProcess,
     pub(crate) visitor: Visitor,
@@ -27,7 +27,7 @@ impl App {
         Self { process, visitor }
     }
 
-    /// Starts a login in a new browser. Returns the authorization URL and the cookie.
+    /// Starts a login in a new browser, and returns the authorization URL and the cookie.
     pub(crate) async fn begin(&self) -> (String, String) {
         let begun = self.visitor.get("/auth/login", "").await.unwrap();
         assert_eq!(begun.status, 303, "{}", begun.body);

@@ -1,20 +1,21 @@
-//! Cost of signed-in requests with each store, and size of sessions in each store.
+//! Benchmark of signed-in requests with each store, and of the size of sessions in each store.
 //!
 //! Run with `cargo bench --bench scale`. `-- requests` or `-- sessions` runs one half;
 //! `count=100000` sets the number of sessions.
 //!
 //! `requests` sends requests over keep-alive connections to apps in separate processes. The apps
-//! take turns within one run, so that other load affects all of them. For each store there are four
+//! take turns within one run, so that other load affects all apps. For each store there are four
 //! apps: this crate without and with encryption, tower-sessions, and an app that reads one record.
 //! The table shows the processor time per request of the app and of the store, and `idle`, the idle
-//! share of the machine. These values show what limits each app. The clients run on the same
+//! share of the machine. These values show the limit of each app. The clients run on the same
 //! machine.
 //!
-//! `sessions` creates sessions, each in a new browser, and abandoned logins. It reports their size
-//! in the app and in the store. With `lifetime=300` the sessions live for 300 s, which must be longer
-//! than their creation takes. The bench then also reports what remains after they have expired.
+//! `sessions` creates sessions, each in a new browser, and abandoned logins. `sessions` reports the
+//! size of the sessions in the app and in the store. With `lifetime=300` the sessions live for 300
+//! s. This lifetime must be longer than the creation of all sessions. The benchmark then also
+//! reports the size that remains after the sessions have expired.
 //!
-//! Servers that are not installed are skipped.
+//! The benchmark skips servers that are not installed.
 
 #![expect(
     clippy::print_stdout,

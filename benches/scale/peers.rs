@@ -19,22 +19,23 @@ use tower_sessions_sqlx_store::{PostgresStore, SqliteStore};
 
 use crate::app_process::{AppProcess, MEMORY, run, this_binary};
 
-/// Number of connections of an app to its server. kycport uses the same number for Postgres.
+/// Number of connections that an app opens to its server. kycport opens the same number of
+/// connections to Postgres.
 const CONNECTIONS: u32 = 10;
-/// Length of the record of [`Peer::OneRead`] in bytes, similar to that of a session.
+/// Length of the record of [`Peer::OneRead`] in bytes, similar to the length of a session record.
 const RECORD: usize = 300;
 const KEY: &str = "one";
 
-/// Work of an app on each request.
+/// Work that an app performs for each request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Peer {
     /// Responds without a store.
     Bare,
     /// Loads a session of tower-sessions.
     TowerSessions,
-    /// Reads one record: `GET` or `SELECT`.
+    /// Reads one record with `GET` or `SELECT`.
     OneRead,
-    /// Reads one record from Postgres over connections that are not tested before each use.
+    /// Reads one record from Postgres without testing the connection before each use.
     OneReadUntested,
 }
 
@@ -55,8 +56,8 @@ impl Peer {
     }
 }
 
-/// Returns whether this process was started as a peer. If so, the peer has run and stopped before
-/// this function returns.
+/// Returns whether this process was started as a peer. In that case, the peer has run and stopped
+/// before this function returns.
 pub(crate) fn ran_as_peer() -> bool {
     let Ok(name) = std::env::var("PEER") else {
         return false;
@@ -188,8 +189,8 @@ async fn postgres(url: &str, tested: bool) -> PgPool {
     options.connect(url).await.unwrap()
 }
 
-/// Opens a separate file next to that of kycport, in WAL mode, in which reads do not wait for
-/// writes.
+/// Opens a separate file next to the file of kycport. The file is in WAL mode, in which reads do
+/// not wait for writes.
 async fn sqlite(url: &str) -> SqlitePool {
     let path = url.trim_start_matches("sqlite://");
     let options = SqliteConnectOptions::new()

@@ -15,7 +15,8 @@ use crate::{
     wire::Wire,
 };
 
-/// Number of keep-alive connections. Each has its own session and one request at a time.
+/// Number of keep-alive connections. Each connection has its own session and sends one request at a
+/// time.
 const CLIENTS: usize = 32;
 /// Number of measured turns of each app, after the warm-up turns.
 const TURNS: usize = 15;
@@ -55,7 +56,7 @@ impl Contender {
     /// Starts an app that uses this crate.
     async fn own(kyc: &MockIssuer, place: &Place, sealing: Sealing) -> Self {
         let app = App::start(kyc, &spec(&place.url, sealing));
-        // A separate person for each app, because the two apps on one store cannot read each
+        // Each app has a separate person, because the two apps on one store cannot read each
         // other's records.
         let slug = format!("{sealing:?}").to_lowercase();
         let person = kyc.person(&slug).create();

@@ -1,4 +1,5 @@
-//! Size of sessions and of abandoned logins, and what remains after they have expired.
+//! Size of sessions and of abandoned logins, and the size that remains after the sessions and
+//! logins have expired.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -24,10 +25,10 @@ use crate::{
 const AT_ONCE: usize = 16;
 /// Number of sessions per person. Maximum: 64.
 const SESSIONS_PER_PERSON: usize = 50;
-/// Time without a change after which the removal of expired records counts as finished. The SQL
-/// engines remove expired records once a minute.
+/// The benchmark treats the removal of expired records as finished after this time without a
+/// change. The SQL engines remove expired records once a minute.
 const SETTLED: Duration = Duration::from_secs(75);
-/// Maximum wait for the removal.
+/// Maximum wait for the removal of expired records.
 const LIMIT: Duration = Duration::from_secs(600);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,14 +54,14 @@ enum Store<'a> {
     Sqlite(&'a SqliteFile),
 }
 
-/// Number of records without the claims on logins, and their size in KiB.
+/// Number of records without the leases of logins, and the size of these records in KiB.
 struct Size {
     records: u64,
     store: Option<u64>,
     app: u64,
 }
 
-/// With a lifetime, also waits until the sessions have expired.
+/// If a lifetime is set, also waits until the sessions have expired.
 pub(crate) async fn print(count: usize, lifetime: Option<Duration>) {
     println!(
         "| {count} | store | a second | records | store, MiB | app, MiB | \
@@ -224,7 +225,8 @@ impl Store<'_> {
         }
     }
 
-    /// Removes the claims on completed logins. They live for 12 minutes and belong to no session.
+    /// Removes the leases of completed logins. These leases live for 12 minutes and belong to no
+    /// session.
     async fn remove_marks(&self) {
         match self {
             Self::Memory => {}
@@ -279,8 +281,8 @@ impl Store<'_> {
         }
     }
 
-    /// Waits until all sessions have expired, and then until the store has removed the expired
-    /// records. Returns the duration of the removal.
+    /// Waits until all sessions have expired and the store has removed the expired records. Returns
+    /// the duration of the removal.
     async fn expire(&self, kyc: &MockIssuer, app: &App, lifetime: Duration) -> Duration {
         if let Self::Memory = self {
             return expire_memory(self, kyc, app, lifetime).await;
@@ -296,7 +298,7 @@ impl Store<'_> {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         if let Self::Postgres(_, pool) = self {
-            // Postgres vacuums by itself, but later.
+            // Postgres would vacuum by itself later.
             let vacuum = sqlx::query("VACUUM kycport_records");
             vacuum.execute(pool).await.unwrap();
         }
@@ -350,7 +352,7 @@ async fn of_postgres(pool: &PgPool) -> (u64, Option<u64>) {
     (u64::try_from(records).unwrap(), Some(bytes / 1024))
 }
 
-/// Returns the size of the file and its log.
+/// Returns the size of the database file and its log.
 async fn of_sqlite(file: &SqliteFile) -> (u64, Option<u64>) {
     let options = SqliteConnectOptions::new().filename(file.path());
     let mut connection = options.connect().await.unwrap();

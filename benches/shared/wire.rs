@@ -11,7 +11,7 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    /// Connects to `address` for `GET path`, with the header `Cookie` if given.
+    /// Connects to `address`, and prepares the request `GET path` with an optional header `Cookie`.
     pub(crate) async fn connect(address: &str, path: &str, cookie: Option<&str>) -> Self {
         let socket = TcpStream::connect(address).await.unwrap();
         socket.set_nodelay(true).unwrap();

@@ -1,4 +1,4 @@
-//! Load of deliveries, and its cost on this machine.
+//! Generator of deliveries, and counters for the cost on this machine.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use crate::receiver::{Receiver, SECRET};
 /// Number of keep-alive connections. Each connection sends one delivery at a time.
 pub(crate) const SENDERS: usize = 32;
 
-/// Elapsed time, and the processor time spent during it by all cores together.
+/// Elapsed time, and the processor time of all cores together during this time.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Cost {
     pub(crate) wall: Duration,
@@ -25,13 +25,13 @@ pub(crate) struct Cost {
 pub(crate) struct Spent {
     pub(crate) receiver: Duration,
     pub(crate) sender: Duration,
-    /// Busy time of the whole machine.
+    /// Processor time during which the whole machine was busy.
     pub(crate) machine: Duration,
     pub(crate) idle: Duration,
 }
 
 impl Spent {
-    /// Values since the start of the machine and of the processes.
+    /// Returns the values since the start of the machine and of the processes.
     fn so_far(receiver: &Receiver) -> Self {
         let (machine, idle) = of_machine();
         Self {
@@ -59,7 +59,7 @@ impl Spent {
     }
 }
 
-/// Delivers this number of events. The receiver has not seen any of them before.
+/// Delivers this number of events. The events are new to the receiver.
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 pub(crate) async fn turn(
     receiver: &Receiver,
@@ -121,7 +121,7 @@ fn request(id: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// The response has no body.
+/// The response of the receiver has no body.
 async fn deliver(socket: &mut TcpStream, request: &[u8]) {
     socket.write_all(request).await.unwrap();
     let mut answer = Vec::with_capacity(512);

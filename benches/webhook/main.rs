@@ -1,14 +1,15 @@
-//! Cost of a webhook delivery: its verification and its reception.
+//! Benchmark of the verification and the reception of a webhook delivery.
 //!
 //! Run with `cargo bench --bench webhook`. The first table shows the ratios to the bare HMAC, whose
 //! key is hashed beforehand. The second table shows the deliveries per second of one receiver with
 //! each store, and the ratios to an axum route that reads the body and verifies its HMAC.
-//! Contenders take turns within one run, so that other load affects all of them.
+//! Contenders take turns within one run, so that other load affects all contenders.
 //!
-//! For the second table, each receiver runs in a separate process: this binary, with its role in
-//! the environment. The servers are those of the tests (`tests/it/servers.rs`): the `redis-server`
-//! and `postgres` of this machine, on free loopback ports, in directories that are removed when
-//! this process exits. Servers that are not installed are skipped.
+//! For the second table, each receiver runs in a separate process. The process runs this binary,
+//! and an environment variable selects its role. The tests use the same servers
+//! (`tests/it/servers.rs`): the `redis-server` and `postgres` of this machine, on free loopback
+//! ports. The benchmark removes the directories of the servers when this process exits, and skips
+//! servers that are not installed.
 //!
 //! | server | durability |
 //! |---|---|
@@ -18,9 +19,9 @@
 //! | SQLite | waits for the disk |
 //!
 //! The microseconds of processor time per delivery, of all cores together, show what limits a
-//! receiver: the receiver, the sender, or the rest of the machine, which is the server and
-//! everything else. `idle` is the share of time in which the machine was idle or waited for the
-//! disk. If `idle` is near zero, the processors are the limit.
+//! receiver. The table lists the receiver, the sender, and the rest of the machine, which includes
+//! the server. `idle` is the share of time in which the machine was idle or waited for the disk. If
+//! `idle` is near zero, the processors are the limit.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its results")]
 #![expect(

@@ -26,10 +26,10 @@ pub(crate) const SECRET: &str = "a webhook secret of the benches";
 /// Number of Postgres connections for the handler's own transactions.
 const CONNECTIONS: u32 = 16;
 
-/// Work of a receiver on each delivery.
+/// Work that a receiver performs for each delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Only reads the body and verifies its HMAC.
+    /// The receiver only reads the body and verifies its HMAC.
     Bare,
     Memory,
     Redis,
@@ -92,15 +92,15 @@ impl Drop for Receiver {
     }
 }
 
-/// Returns whether this process was started as a receiver. If so, the receiver has run and stopped
-/// before this function returns.
+/// Returns whether this process was started as a receiver. In that case, the receiver has run and
+/// stopped before this function returns.
 pub(crate) fn ran_as_receiver() -> bool {
     let Ok(name) = std::env::var("BENCH_RECEIVER") else {
         return false;
     };
     let kind = Kind::ALL.into_iter().find(|kind| kind.name() == name);
     let url = std::env::var("BENCH_STORE").unwrap();
-    // The receiver exits with its parent process, for any reason.
+    // The receiver exits when its parent process ends for any reason.
     std::thread::spawn(|| {
         let _ = std::io::stdin().read(&mut [0]);
         std::process::exit(0);

@@ -1,4 +1,4 @@
-//! Throughput of one receiver with each store, and what limits it.
+//! Throughput of one receiver with each store, and the limit of this throughput.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ const TURNS: usize = 15;
 
 /// Number of deliveries per turn.
 const DELIVERIES: usize = 2048;
-/// Number of deliveries per turn if each waits for the disk.
+/// Number of deliveries per turn if each delivery waits for the disk.
 const DELIVERIES_TO_DISK: usize = 256;
 
 struct Contender {
@@ -50,7 +50,7 @@ impl Contender {
     }
 }
 
-/// Runs the receivers in turns, and prints their medians and the ratios to the first.
+/// Runs the receivers in turns, and prints their medians and the ratios to the first receiver.
 pub(crate) fn print_ratios() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -1,4 +1,5 @@
-//! Cost of verifying a delivery, compared with its bare HMAC, and with standardwebhooks and svix.
+//! Benchmark of the verification of a delivery. It compares this crate with the bare HMAC,
+//! standardwebhooks and svix.
 
 use std::{
     hint::black_box,
@@ -20,7 +21,7 @@ const KEY: &[u8; 32] = b"thirty-two bytes of a secret key";
 const ID: &str = "msg_p5jXN8AQM9LWM0D4loKWxJek";
 const SIZES: [(&str, usize); 2] = [("1 KiB", 1024), ("64 KiB", 64 * 1024)];
 
-/// Way to verify a delivery. It panics if the delivery is rejected.
+/// Function that verifies a delivery. It panics if it rejects the delivery.
 type Contender = Box<dyn Fn()>;
 
 fn contenders() -> Vec<(&'static str, Vec<(&'static str, Contender)>)> {
@@ -47,7 +48,7 @@ fn standard_secret() -> String {
     format!("whsec_{}", STANDARD.encode(KEY))
 }
 
-/// Signed with the current time, because the other crates read the machine's clock.
+/// The benchmark signs with the current time, because the other crates read the machine's clock.
 fn standard_headers(body: &[u8]) -> HeaderMap {
     let time = SystemClock::new().now().as_unix();
     let mut mac = Hmac::<Sha256>::new_from_slice(KEY).unwrap();
@@ -144,7 +145,7 @@ fn turn(verify: &Contender) -> Duration {
     start.elapsed() / DELIVERIES_A_TURN
 }
 
-/// Runs the contenders in turns, and prints their medians and the ratios to the first.
+/// Runs the contenders in turns, and prints their medians and the ratios to the first contender.
 pub(crate) fn print_ratios() {
     println!("{:<10}{:<28}{:>12}{:>10}", "", "", "median", "ratio");
     for (size, contenders) in contenders() {

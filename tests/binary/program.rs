@@ -1,4 +1,4 @@
-//! Runs the program.
+//! Helpers that run the program `kycport-mock`.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _},
@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-/// Mock process. It runs until this value is dropped.
+/// Mock process. Dropping this value ends the program.
 pub(crate) struct Running {
     child: Child,
     out: BufReader<ChildStdout>,
@@ -36,8 +36,8 @@ impl Running {
         self.output[name].as_str().unwrap()
     }
 
-    /// Sends a signal and waits for the end. Returns standard output, standard error, and whether
-    /// the exit status was a success.
+    /// Sends a signal and waits until the program ends. Returns standard output, standard error,
+    /// and whether the exit status was a success.
     #[cfg(unix)]
     pub(crate) fn end_by(mut self, signal: &str) -> (String, String, bool) {
         let id = self.child.id().to_string();
@@ -46,7 +46,7 @@ impl Running {
         self.finish()
     }
 
-    /// Closes standard input and waits for the end. Returns the same values as `end_by`.
+    /// Closes standard input and waits until the program ends. Returns the same values as `end_by`.
     pub(crate) fn close_stdin(mut self) -> (String, String, bool) {
         drop(self.child.stdin.take());
         self.finish()
@@ -75,7 +75,7 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs the program to its end.
+/// Runs the program until it ends.
 pub(crate) fn run(arguments: &[&str]) -> Output {
     command(arguments).output().unwrap()
 }

@@ -1,4 +1,4 @@
-//! Start, configuration and end of the program.
+//! Tests of the start, the configuration and the end of the program.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -53,7 +53,7 @@ async fn the_sample_file_is_valid_and_takes_effect() {
         switches["webhook_retries_seconds"],
         serde_json::json!([10, 60, 600])
     );
-    // A sandbox has the same initial state.
+    // A new sandbox has the same initial state as the mock.
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let opened = client
         .post(format!("{admin}/sandboxes"))

@@ -1,4 +1,4 @@
-//! A complete login over plain HTTP, and the log output.
+//! Tests of a complete login over plain HTTP, and of the log output.
 
 use reqwest::{Client, redirect::Policy};
 use serde_json::Value;
@@ -6,7 +6,7 @@ use url::{Url, form_urlencoded};
 
 use crate::program::Running;
 
-/// Example of RFC 7636, appendix B.
+/// Example from RFC 7636, appendix B.
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const BACK: &str = "http://127.0.0.1:4000/callback";
@@ -83,9 +83,9 @@ async fn a_login_logs_no_secret() {
         (&userinfo["kyc_status"], &userinfo["kyc_tier"]),
         (&"verified".into(), &"t2".into())
     );
-    // A code works once.
+    // The mock accepts a code only once.
     assert_eq!(post(&http, &at("token_endpoint"), &exchange).await.0, 400);
-    // A parameter name with a terminal escape sequence.
+    // The name of this parameter contains a terminal escape sequence.
     let url = format!("{}?%1b%5b2J=1", at("jwks_uri"));
     http.get(url).send().await.unwrap();
 
@@ -99,7 +99,7 @@ async fn a_login_logs_no_secret() {
         "login_hint=".to_owned(),
         "\u{1b}".to_owned(),
     ];
-    // If the first line is for a script, requests are logged to standard error.
+    // The program logs requests to standard error if the first line is for a script.
     let (out, lines, _) = mock.end_by("-INT");
     assert_eq!(out, "");
     for secret in secrets {
@@ -117,7 +117,7 @@ async fn a_login_logs_no_secret() {
         lines[1]
     );
     assert!(lines[1].ends_with(" -> 303"), "{}", lines[1]);
-    // The log has the reason of the rejection, and the row of the contract.
+    // The log contains the reason for the rejection and the row of the contract.
     assert!(lines[4].contains(" -> 400 invalid_grant: "), "{}", lines[4]);
     assert!(lines[4].ends_with("(K24)"), "{}", lines[4]);
 }

@@ -1,4 +1,4 @@
-//! The subcommand `trigger`.
+//! Tests of the subcommand `trigger`.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! The subcommand `verify`, which compares a live issuer with the contract.
+//! Tests of the subcommand `verify`, which compares a live issuer with the contract.
 
 use std::net::TcpListener;
 
@@ -19,7 +19,7 @@ fn match_difference_and_unreachable_have_different_exit_codes() {
     let (report, code) = verify(&[mock.get("origin"), "--issuer", other]);
     assert_eq!(code, Some(1), "{report}");
     assert!(report.contains("K2"), "{report}");
-    // A port on which no server listens any more.
+    // No server listens on this port any more.
     let held = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = held.local_addr().unwrap();
     drop(held);

@@ -1,5 +1,5 @@
-// Signs in to the mock issuer with the certified library openid-client, once for each case. The
-// library must accept the valid tokens and refuse the invalid tokens.
+// Signs in to the mock issuer with the certified library openid-client. The program performs one
+// login for each case. The library must accept the valid tokens and reject the invalid tokens.
 //
 //     npm ci && node openid_client.mjs
 //
@@ -51,7 +51,8 @@ async function verdict(test) {
   return { verdict: 'accept', why: Object.keys(claims).sort().join(' ') }
 }
 
-// Runs a login up to the callback. A failure here is not a verdict, and ends the program.
+// Runs a login up to the callback. A failure before the callback is no verdict of the library and
+// ends the program.
 async function begin(loginHint) {
   const [verifier, state, nonce] = [
     client.randomPKCECodeVerifier(),
@@ -76,7 +77,7 @@ async function begin(loginHint) {
   return { callback: url, verifier, state, nonce }
 }
 
-// Returns the claims of the ID token, overwritten by the claims of userinfo.
+// Returns the claims of the ID token. Claims of userinfo replace claims of the same name.
 async function finish({ callback, verifier, state, nonce }) {
   const tokens = await client.authorizationCodeGrant(config, callback, {
     pkceCodeVerifier: verifier,

@@ -1,11 +1,11 @@
-// Operates the pages in Chromium and in Firefox: the examples', the SDK's own, the mock's and its
-// console's. On each page axe-core looks for barriers, at the width of a telephone and of a desk,
-// and every button and link that it saw there has been pressed in the end.
+// Tests the pages of the examples, of the SDK, of the mock and of the mock's console in Chromium
+// and in Firefox. axe-core checks the accessibility of each page at the width of a telephone and of
+// a desktop screen. The program presses every button and link that it has seen on a page.
 //
 //     npm ci && cargo build --bins --examples && node pages.mjs [chromium] [firefox]
 //
-// `KYCPORT_TARGET` is the directory of the built programs; `target/debug` if it is not set. With
-// `SHOTS` set, a picture of each page is written into the directory that it names.
+// `KYCPORT_TARGET` is the directory of the built programs. Default: `target/debug`. `SHOTS` names a
+// directory into which the program writes a picture of each page.
 
 import { spawn } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
@@ -22,7 +22,7 @@ const launch = {
   firefox: { browser: 'firefox', executablePath: '/usr/bin/firefox-esr' },
 }
 const widths = [[390, 844], [1280, 900]]
-// A test machine may be slow; nothing here waits for longer without a reason.
+// Maximum wait on a slow test machine.
 const patience = 30_000
 
 async function tour(name) {
@@ -48,7 +48,7 @@ async function tour(name) {
 
 // ---- The tours
 
-/** The example `sign_in`, the pages that the SDK shows in it, and the mock with its console. */
+/** Tests the example `sign_in`, the pages of the SDK in this example, and the mock with its console. */
 async function tenantApp(visitor, { home, console: at }) {
   const page = await visitor.open(home)
   await visitor.look('app, signed out')
@@ -60,16 +60,16 @@ async function tenantApp(visitor, { home, console: at }) {
   await visitor.signIn('Grace Hopper')
   await visitor.look('app, signed in')
 
-  // A step-up that stays pending, until KYCPort decides.
+  // The step-up stays pending until KYCPort decides.
   await visitor.press('Open the vault')
   await visitor.signIn('Grace Hopper')
   await visitor.look('verify')
   await visitor.press('Stay pending')
   await visitor.lookAtOwn('pending', 403)
-  // Nothing is requested until a person asks.
+  // The page sends no request until the person acts.
   const asked = visitor.requests
   await new Promise((resolve) => setTimeout(resolve, 1500))
-  equal(visitor.requests, asked, 'requests of a page that waits')
+  equal(visitor.requests, asked, 'the pending page sends no request')
   await visitor.press('Check again')
   await visitor.lookAtOwn('pending', 403)
   const desk = await visitor.tab(at)
@@ -85,13 +85,13 @@ async function tenantApp(visitor, { home, console: at }) {
   await visitor.press('Home')
   await visitor.press('Open the vault')
 
-  // A form of a person who was signed out meanwhile: its redirect leads to KYCPort.
+  // The app redirects the form of a person who was signed out meanwhile to KYCPort.
   await page.evaluate(() => fetch('/auth/logout', { method: 'POST' }))
   await visitor.press('Withdraw 100 €')
   equal(new URL(page.url()).origin, new URL(at).origin, 'the form was redirected to KYCPort')
   await visitor.signIn('Grace Hopper')
 
-  // KYCPort rejects the person, and the open page hears of it.
+  // KYCPort rejects the person, and the open page shows the rejection.
   const popup = new Promise((resolve) => page.once('popup', resolve))
   await visitor.press('Reject me at KYCPort', undefined, { stays: true })
   const opened = await popup
@@ -113,7 +113,7 @@ async function tenantApp(visitor, { home, console: at }) {
   await visitor.press('Verify')
   await visitor.look('vault')
 
-  // Not cleared of money laundering.
+  // The anti-money-laundering check does not clear the person.
   await visitor.use(desk)
   await visitor.goto(at)
   await visitor.press('AML hit', 'Grace Hopper')
@@ -123,14 +123,14 @@ async function tenantApp(visitor, { home, console: at }) {
   await visitor.use(desk)
   await visitor.press('AML clear', 'Grace Hopper')
 
-  // A step-up that comes back with somebody else.
+  // Another person completes the step-up.
   await visitor.use(page)
   await visitor.goto(`${home}auth/step-up?tier=t3`)
   await visitor.signIn('Ada Lovelace')
   await visitor.press('Verify')
   await visitor.lookAtOwn('somebody else', 403)
 
-  // Requests that nothing of the app makes.
+  // No page of the app sends these requests.
   for (const [path, status] of [
     ['auth/logout', 405],
     ['auth/callback', 400],
@@ -157,7 +157,7 @@ async function tenantApp(visitor, { home, console: at }) {
   await visitor.closeOthers()
 }
 
-/** What is shown of a person does not outlast their session: in another tab, and by Back. */
+/** Tests that no page shows personal data after the session has ended, in another tab and after Back. */
 async function forgotten(visitor, home, at, name) {
   const page = visitor.page
   await visitor.goto(home)
@@ -178,7 +178,7 @@ async function forgotten(visitor, home, at, name) {
   await visitor.use(page)
 }
 
-/** The pages of the mock besides those of a login. */
+/** Tests the pages of the mock that are not part of a login. */
 async function hosted(visitor, at) {
   for (const [path, name] of [
     ['nothing', 'mock, not found'],
@@ -200,7 +200,7 @@ async function hosted(visitor, at) {
   await visitor.leave(stranger)
 }
 
-/** Every button of the console, with the keyboard where that matters. */
+/** Tests every button of the console, and uses the keyboard where this makes a difference. */
 async function desktop(visitor, at) {
   await visitor.goto(at)
   for (const button of ['Verify t1', 'Verify t2', 'Verify t3', 'Pending', 'Reject', 'Expire']) {
@@ -224,7 +224,7 @@ async function desktop(visitor, at) {
   for (const button of ['+1 h', '+1 day', '+366 days']) await visitor.press(button)
 }
 
-/** The example `instances`: two browsers of one person. */
+/** Tests the example `instances` with two browsers of one person. */
 async function devices(visitor, { home, console: at }) {
   const page = await visitor.open(home)
   await visitor.look('devices, signed out')
@@ -240,7 +240,8 @@ async function devices(visitor, { home, console: at }) {
   await visitor.press('Sign in with KYCPort')
   await visitor.signIn('Ada Lovelace')
 
-  // Revoked from elsewhere: no cookie of this browser changes, and Chromium keeps the page.
+  // Another browser revokes the session. No cookie of this browser changes, and Chromium keeps the
+  // page in its cache.
   await visitor.goto(at)
   await visitor.use(other)
   await visitor.goto(home)
@@ -255,7 +256,7 @@ async function devices(visitor, { home, console: at }) {
   await visitor.use(page)
 }
 
-/** The example `host_your_own_capture`, with the reviewer's buttons of the console. */
+/** Tests the example `host_your_own_capture` and the reviewer's buttons of the console. */
 async function capture(visitor, { home, console: at }) {
   const page = await visitor.open(home)
   await visitor.look('capture, signed out')
@@ -294,7 +295,7 @@ async function capture(visitor, { home, console: at }) {
   await page.waitForSelector('#vault[data-is=open]')
 }
 
-/** The same app with a mock of its own, which ends. */
+/** Tests the example `sign_in` with a separate mock, which the test stops. */
 async function outage(visitor, children) {
   const port = await freePort()
   const redirectUri = `http://127.0.0.1:${port}/auth/callback`
@@ -322,7 +323,7 @@ async function outage(visitor, children) {
 // ---- The visitor
 
 class Visitor {
-  /** Pages that axe has looked at, buttons and links that were there, and those that were pressed. */
+  /** Pages that axe has checked, buttons and links on these pages, and buttons and links that the visitor has pressed. */
   looked = new Set()
   seen = new Set()
   pressed = new Set()
@@ -333,7 +334,7 @@ class Visitor {
     Object.assign(this, { name, browser })
   }
 
-  /** A person who has no cookie yet, and their first tab. */
+  /** Opens the first tab of a person who has no cookie yet. */
   async open(url) {
     await this.context?.close()
     this.context = await this.browser.createBrowserContext()
@@ -346,7 +347,7 @@ class Visitor {
     return this.page
   }
 
-  /** A tab of another browser, which shares no cookie with this one. */
+  /** Opens a tab of another browser, which shares no cookie with this browser. */
   async stranger(url) {
     const context = await this.browser.createBrowserContext()
     await this.use(await context.newPage())
@@ -364,7 +365,7 @@ class Visitor {
     for (const page of await this.context.pages()) if (page !== this.page) await page.close()
   }
 
-  /** Makes this tab the one in front: a browser gives no click to another. */
+  /** Moves this tab to the front, because a browser sends clicks only to the tab in front. */
   async use(page) {
     if (!this.known?.has(page)) {
       this.known ??= new WeakSet()
@@ -372,11 +373,11 @@ class Visitor {
       page.setDefaultTimeout(patience)
       page.on('request', () => this.requests++)
       page.on('console', (said) => {
-        // Browsers report only here what the policy of a page blocks.
+        // Browsers report violations of a page's content security policy only on the console.
         if (/content.security.policy/i.test(said.text())) this.problems.push(`${page.url()}: ${said.text()}`)
       })
       page.on('pageerror', (error) => {
-        // Firefox says so of the event stream of a page that is left.
+        // Firefox reports this error for the event stream of a page that the person leaves.
         if (!/connection to the server/.test(error)) this.problems.push(`${page.url()}: ${error}`)
       })
     }
@@ -388,7 +389,7 @@ class Visitor {
     this.answer = await this.page.goto(url)
   }
 
-  /** Submits a form that the page does not have. */
+  /** Submits a form that the page does not contain. */
   async send(to, enctype) {
     const submit = (to, enctype) => {
       const form = document.createElement('form')
@@ -403,14 +404,14 @@ class Visitor {
     this.answer = answer
   }
 
-  /** Who they are, and that they allow it. */
+  /** Chooses the person on KYCPort's page and allows the login. */
   async signIn(name) {
     const label = await this.page.waitForSelector(`label.person ::-p-text(${name})`)
     await label.click()
     await this.press('Allow')
   }
 
-  /** Presses the button or link with this text; with `row`, the one beside this text. */
+  /** Presses the button or link with this text. `row` selects the button or link beside that text. */
   async press(text, row, { stays = false } = {}) {
     const find = ([text, row]) => {
       const of = row ? [...document.querySelectorAll('li, tr')].find((it) => it.textContent.includes(row)) : document
@@ -426,16 +427,16 @@ class Visitor {
     this.pressed.add(text)
   }
 
-  /** A page of the SDK itself: which no cache keeps, and which says what to do next. */
+  /** Checks a page of the SDK. The page must forbid caching and must name the next step. */
   async lookAtOwn(name, status) {
     equal(this.answer.status(), status, `${name}: status`)
     equal(this.answer.headers()['cache-control'], 'no-store', `${name}: cache-control`)
-    equal(await this.page.$$eval('nav a', (links) => links.length > 0), true, `${name}: a way on`)
+    equal(await this.page.$$eval('nav a', (links) => links.length > 0), true, `${name}: the page has a link to the next step`)
     equal(await this.page.$$eval('meta[http-equiv]', (all) => all.length), 0, `${name}: a timer`)
     await this.look(`SDK, ${name}`)
   }
 
-  /** Has axe look at the page, unless it has, and collects its buttons and links. */
+  /** Checks the page with axe if axe has not checked it before, and collects the page's buttons and links. */
   async look(name) {
     const controls = await this.page.$$eval('a[href], button', (all) => all.filter((it) => it.checkVisibility() && !it.disabled && !it.hasAttribute('download')).map((it) => it.textContent.trim()))
     for (const control of controls) this.seen.add(control)
@@ -478,13 +479,13 @@ class Visitor {
 
 // ---- Waiting
 
-/** Goes back, as the button of a browser does, perhaps to a page that was kept. */
+/** Goes back like the Back button of a browser. The browser may show a cached page. */
 async function back(page) {
-  // No navigation is seen if the page was kept.
+  // The browser reports no navigation if it has kept the page in its cache.
   await page.goBack({ timeout: 3000 }).catch(() => {})
 }
 
-/** Whether the text is on the screen, by a page that has come and is not on its way. */
+/** Returns whether the text is on the screen, on a page that has loaded completely. */
 async function isShown(page, text) {
   return page.evaluate((text) => {
     if (document.readyState !== 'complete') return undefined
@@ -496,7 +497,7 @@ async function shows(page, text) {
   await until(async () => (await isShown(page, text)) === true, `${text} is shown at ${page.url()}`)
 }
 
-/** The text is not shown by the app, and stays so. */
+/** Asserts that the app hides the text and does not show it again. */
 async function hides(page, home, text) {
   let hidden = 0
   await until(async () => {
@@ -519,7 +520,7 @@ function equal(actual, expected, what) {
 
 // ---- Programs
 
-/** Starts an example, and reads where it is. */
+/** Starts an example, and reads its address. */
 async function start(children, name, env) {
   const { line, said } = await program(children, name, { BIND: '127.0.0.1:0', ...env }, /^Open {2}/)
   const home = line.replace('Open', '').trim()

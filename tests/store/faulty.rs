@@ -53,7 +53,7 @@ fn spawn_write(store: &FaultyStore, family: Family) -> JoinHandle<Result<Written
     tokio::spawn(async move { write(&store, &[family]).await })
 }
 
-/// Calls every operation once, and returns the errors.
+/// Calls every operation once, and returns the errors of the operations.
 async fn every_operation(store: &dyn Store) -> Vec<Option<StoreError>> {
     let token = LeaseToken([4; 16]);
     let (release, families) = (Settlement::Release, [Family::Session]);
@@ -201,7 +201,7 @@ async fn a_pause_before_the_operation_delays_its_effect() {
     let waiting = spawn_write(&store, Family::Session);
     point.reached().await;
     assert!(!is_stored(&store, Family::Session).await);
-    // Only the next operation waits.
+    // Only the next operation waits at the pause point.
     let other = write(&store, &[Family::Tokens]).await;
     assert_eq!(other, Ok(Written::Applied));
     assert!(!waiting.is_finished());
@@ -271,7 +271,7 @@ async fn one_operation_after_another_is_resumed() {
     point.resume_one();
     assert_eq!(second.await.unwrap(), Ok(Written::Applied));
 
-    // A later operation passes the point, and counts as an arrival.
+    // A later operation passes the pause point and counts as an arrival.
     point.resume();
     let later = write(&store, &[Family::Activity]).await;
     assert_eq!(later, Ok(Written::Applied));
@@ -290,7 +290,7 @@ async fn gathered_operations_end_when_all_have_arrived() {
     let second = write(&store, &[Family::Tokens]).await;
     assert_eq!(second, Ok(Written::Applied));
     assert_eq!(first.await.unwrap(), Ok(Written::Applied));
-    // Later operations are not gathered.
+    // The store does not gather later operations.
     let later = write(&store, &[Family::Activity]).await;
     assert_eq!(later, Ok(Written::Applied));
 }

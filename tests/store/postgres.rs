@@ -48,8 +48,8 @@ async fn the_postgres_store_conforms_on_the_pool_of_an_app() {
         .unwrap();
 }
 
-/// At a stricter isolation level, a statement does not see changes that were committed while it
-/// waited for a lock.
+/// At a stricter isolation level, a statement does not see changes that another transaction commits
+/// while the statement waits for a lock.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_postgres_store_conforms_if_serializable_is_the_default() {
     let Some(server) = server() else { return };
@@ -133,7 +133,8 @@ async fn a_sweep_skips_locked_rows() {
         .collect();
     let _ = store.write(&owner, &writes, None).await.unwrap();
 
-    // The row is locked before it expires, because the store also removes expired rows by itself.
+    // The test locks the row before the row expires, because the store also removes expired rows by
+    // itself.
     let mut connection = PgConnection::connect(&url).await.unwrap();
     let mut transaction = connection.begin().await.unwrap();
     let lock = "SELECT key FROM kycport_records LIMIT 1 FOR UPDATE";

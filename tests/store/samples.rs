@@ -10,7 +10,7 @@ use kycport::store::{
 
 /// Lifetime of records that must outlive a test.
 pub(crate) const LONG: Duration = Duration::from_secs(600);
-/// Families that a revocation deletes.
+/// Families of records that a revocation deletes.
 pub(crate) const REVOKED: [Family; 3] = [Family::Session, Family::Activity, Family::Tokens];
 
 /// Returns 16 random bytes.
@@ -54,7 +54,7 @@ pub(crate) fn put_for(key: RecordKey, condition: Condition, keep_for: Duration) 
     }
 }
 
-/// Lets time pass on the engine's own clock.
+/// Waits in real time, because the engine has its own clock.
 #[expect(
     clippy::disallowed_methods,
     reason = "a test cannot set the clock of the store"
@@ -89,8 +89,8 @@ pub(crate) async fn write_and_read(
     (written.map(|_| ()), read.err())
 }
 
-/// Performs each operation of a store once. Used for a further way to connect to an engine that
-/// passes the conformance suite otherwise.
+/// Performs each operation of a store once. Tests use this function for a further way to connect to
+/// an engine. The conformance suite covers the engine itself.
 pub(crate) async fn every_operation_works(store: &dyn Store) {
     let owner = random_owner();
     let key = create(store, &owner).await;

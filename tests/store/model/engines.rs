@@ -1,4 +1,4 @@
-//! Comparison of engines with their own clock with the model.
+//! Tests that compare the model with engines that have their own clock.
 
 use kycport::store::{
     MemoryStore, PostgresStore, RedisStore, SqliteStore, Store, TowerSessionsStore,

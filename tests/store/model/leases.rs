@@ -75,7 +75,7 @@ impl Leases {
         };
         let end = now.saturating_add(keep_for);
         match &lease.state {
-            // The holder of the expired lease was not replaced.
+            // No other caller has acquired the expired lease.
             State::HeldUntil(_) => {}
             // The contract does not specify whether a repetition extends the lifetime of the
             // result.
@@ -126,7 +126,7 @@ impl Lease {
         matches!(self.state, State::HeldUntil(until) if now < until)
     }
 
-    /// Returns the remaining time of a held lease.
+    /// Returns the remaining time of a lease that a caller holds.
     pub(super) fn left(&self, now: Ticks) -> Ticks {
         match self.state {
             State::HeldUntil(until) => until.saturating_sub(now),

@@ -1,4 +1,4 @@
-//! Comparison of stores with a reference model on random sequences of operations.
+//! Tests that compare stores with a reference model on random sequences of operations.
 //!
 //! [`run`] runs a sequence on any store. A failure reports the seed. `KYCPORT_MODEL_SEED=<seed>`
 //! runs only that sequence.
@@ -21,10 +21,10 @@ use runner::Runner;
 /// Source of time for a store.
 #[derive(Debug, Clone)]
 pub(crate) enum Time {
-    /// A clock that the runner freezes and advances. All lifetimes are exact.
+    /// A clock that the runner freezes and advances. The store must apply all lifetimes exactly.
     Exact(TestClock),
     /// Real time. The runner lets short lifetimes end at most `waits` times per sequence, and
-    /// sleeps for [`REAL_WAIT`] each time. With 0, no record expires.
+    /// sleeps for [`REAL_WAIT`] each time. If `waits` is 0, no record expires.
     Real {
         /// Maximum number of waits.
         waits: usize,
@@ -51,7 +51,7 @@ pub(crate) async fn run(store: &dyn Store, seed: u64, time: Time) {
     }
 }
 
-/// Returns the seeds of a test: the one from the environment, or the numbers from 1.
+/// Returns the seeds of a test: the seed from the environment, or the numbers from 1.
 pub(crate) fn seeds(count: u64) -> Vec<u64> {
     match std::env::var("KYCPORT_MODEL_SEED") {
         Ok(seed) => vec![seed.parse().expect("the seed should be a number")],

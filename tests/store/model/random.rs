@@ -1,11 +1,11 @@
 //! Pseudorandom numbers from a seed.
 
-/// Xorshift generator (xorshift64*).
+/// Pseudorandom number generator (xorshift64*).
 pub(super) struct Random(u64);
 
 impl Random {
     pub(super) fn of(seed: u64) -> Self {
-        // The state must not be 0, and adjacent seeds must differ in many bits.
+        // The multiplication makes adjacent seeds differ in many bits. The state must not be 0.
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 

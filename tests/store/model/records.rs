@@ -18,7 +18,7 @@ pub(super) struct Records {
     fences: HashMap<Owner, Fence>,
 }
 
-/// Fence that the store must keep until a time and may keep longer.
+/// Fence of an owner. The store must keep the fence until a time, and may keep it longer.
 struct Fence {
     mark: Mark,
     until: Ticks,
@@ -75,7 +75,7 @@ impl Records {
         .collect()
     }
 
-    /// Performs a write. `ticks` converts lifetimes.
+    /// Performs a write. `ticks` converts a lifetime to the time of the model.
     pub(super) fn write(
         &mut self,
         owner: Owner,

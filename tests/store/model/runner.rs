@@ -27,7 +27,7 @@ const TOKENS: [LeaseToken; 3] = [
     LeaseToken([2; 16]),
     LeaseToken([3; 16]),
 ];
-/// Lifetime of records that expire in real time. Shorter than [`REAL_WAIT`].
+/// Lifetime of records that expire in real time. This lifetime is shorter than [`REAL_WAIT`].
 const SHORT: Duration = Duration::from_millis(50);
 /// Lifetime of records that do not expire in real time.
 const LONG: Duration = Duration::from_secs(600);
@@ -58,8 +58,8 @@ impl<'a> Runner<'a> {
             now: 0,
             records: Records::default(),
             leases: Leases::default(),
-            // The namespaces do not depend on the seed, because another sequence may run on the
-            // same store.
+            // The namespaces are random and do not depend on the seed, because another sequence may
+            // run on the same store.
             namespaces: [LeaseToken::random().0, LeaseToken::random().0],
             marks: HashMap::new(),
         }
@@ -300,7 +300,7 @@ impl<'a> Runner<'a> {
         }
     }
 
-    /// Returns no mark, or a mark near the owner's fence.
+    /// Returns `None`, or a mark near the owner's fence.
     fn mark(&mut self, owner: Owner) -> Option<Mark> {
         let marks = self.marks.get(&owner.namespace);
         let highest = marks.map_or(Mark(0), |(_, highest)| *highest);

@@ -1,4 +1,4 @@
-//! Servers that reject statements, are slow, or go away.
+//! Tests with servers that reject statements, are slow, or stop.
 
 use std::time::Duration;
 
@@ -135,7 +135,7 @@ async fn connections_ended_by_the_server_are_replaced() {
     ] {
         let owner = random_owner();
         for _ in 0..2 {
-            // The writes use several connections.
+            // The writes use several connections of the pool.
             let writes = (0..5).map(|_| create(&store, &owner));
             let keys = futures_util::future::join_all(writes).await;
             execute(&admin, &end).await;
@@ -179,7 +179,7 @@ fn url_of(server: &Server) -> String {
     format!("postgres://postgres@127.0.0.1:{}/postgres", server.port())
 }
 
-/// The server listens before it accepts logins.
+/// The test retries, because the server listens before it accepts logins.
 async fn wait_until_it_works(store: &PostgresStore) {
     loop {
         let error = match write_and_read(store).await {
@@ -241,7 +241,7 @@ async fn a_replica_is_rejected_until_it_is_promoted() {
         }
         tokio::task::yield_now().await;
     }
-    // After its promotion, the server accepts writes.
+    // The server accepts writes after its promotion.
     execute(&url, "SELECT pg_promote()").await;
     assert_eq!(write_and_read(&store).await, (Ok(()), None));
 }

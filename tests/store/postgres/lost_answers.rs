@@ -1,4 +1,4 @@
-//! Responses that are lost between the server and the store.
+//! Tests of responses that are lost between the server and the store.
 
 use std::sync::{
     Arc,
@@ -17,7 +17,8 @@ use tokio::{
 use super::support::{database, server};
 use crate::samples::{LONG, REVOKED, create, has, put, random_event, random_owner, random_session};
 
-/// Proxy that loses responses: the server has executed the statement, and the connection breaks.
+/// Proxy that loses responses. It breaks the connection after the server has executed the
+/// statement.
 struct Proxy {
     port: u16,
     lost: Arc<AtomicU32>,
@@ -39,7 +40,7 @@ impl Proxy {
         Self { port, lost }
     }
 
-    /// Loses this number of responses from now on.
+    /// Loses the next responses, up to this number.
     fn lose(&self, answers: u32) {
         self.lost.store(answers, Ordering::SeqCst);
     }
@@ -69,7 +70,8 @@ async fn forward(mut client: TcpStream, mut server: TcpStream, lost: Arc<AtomicU
     }
 }
 
-/// Creates a store behind a proxy, with one connection on which each statement is prepared.
+/// Creates a store behind a proxy. The store has one connection, on which it has prepared each
+/// statement.
 async fn setup() -> Option<(PostgresStore, Proxy)> {
     let url = database(server()?).await;
     let proxy = Proxy::to(server()?.port()).await;
@@ -109,7 +111,7 @@ async fn a_repeated_write_recognises_its_own_result() {
     let written = store.write(&owner, &writes, Some(Mark(0))).await.unwrap();
     assert_eq!(written, Written::Applied);
     assert!(has(&store, &owner, writes[0].key).await);
-    // Without a lost response, the second write conflicts.
+    // The second write conflicts if no response was lost.
     let written = store.write(&owner, &writes, Some(Mark(0))).await.unwrap();
     assert!(matches!(written, Written::Conflict(_)), "{written:?}");
 }

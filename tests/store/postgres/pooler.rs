@@ -1,4 +1,5 @@
-//! `PgBouncer` in transaction mode, where each transaction may use another server connection.
+//! Tests with `PgBouncer` in transaction mode. In this mode, each transaction may use another
+//! server connection.
 
 use std::{
     io::Write as _,
@@ -18,7 +19,8 @@ use crate::{
     servers::Server,
 };
 
-/// Script that ends the pooler when its input closes, as at the end of this process.
+/// Script that ends the pooler when the script's input closes. The input closes when this process
+/// ends.
 const SCRIPT: &str = r#"
 "$PGBOUNCER" -q "$DIR/pgbouncer.ini" >"$DIR/log" 2>&1 &
 pid=$!
@@ -129,7 +131,7 @@ async fn conforms(store: PostgresStore) {
         .unwrap();
 }
 
-/// The pooler rejects startup parameters that it does not know.
+/// The pooler rejects unknown startup parameters.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_store_conforms_behind_a_pooler_that_rejects_its_settings() {
     let Some(server) = server() else { return };
@@ -163,7 +165,7 @@ async fn a_store_conforms_on_the_pool_of_an_app_behind_a_pooler() {
     conforms(store).await;
 }
 
-/// An app and other instances use the same statement names on the same servers.
+/// An app and other instances use the same statement names on the same server connections.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn statements_of_other_clients_of_the_pooler_are_not_executed() {
     let Some(server) = server() else { return };
@@ -173,7 +175,7 @@ async fn statements_of_other_clients_of_the_pooler_are_not_executed() {
     let direct = database(server).await;
     let url = pooler.url(&direct);
     PostgresStore::connect(&direct).await.unwrap();
-    // Named statements of an app that remain on the servers.
+    // These named statements of an app remain on the server connections.
     let app = PgPoolOptions::new().connect(&url).await.unwrap();
     let uses = (0..30).map(|number| {
         let app = app.clone();

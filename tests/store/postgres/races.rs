@@ -1,6 +1,6 @@
-//! Revocations that run concurrently with writes, in every order. A lock on the table blocks the
-//! first operation while it holds the owner's lock, so that the second operation waits for the
-//! first.
+//! Tests of revocations that run concurrently with writes, in every order. A lock on the table
+//! blocks the first operation while the first operation holds the owner's lock. The second
+//! operation therefore waits for the first operation.
 
 use kycport::store::{
     Change, Condition, LeaseFamily, LeaseKey, LeaseToken, Mark, Owner, PostgresStore, RecordKey,
@@ -164,7 +164,8 @@ async fn the_fence_is_the_higher_mark_of_two_revocations() {
     assert!(!race.has(key).await);
 }
 
-/// The login acquires its lease after the revocation has begun, so it counts as later.
+/// The store treats the login as later, because the login acquires its lease after the revocation
+/// has begun.
 #[tokio::test]
 async fn a_login_that_begins_during_a_revocation_is_not_fenced() {
     let Some(race) = RaceTest::new().await else {

@@ -1,4 +1,4 @@
-//! Databases on the server that the tests share.
+//! Helpers for databases on the server that the tests share.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -1,4 +1,4 @@
-//! Tables, schemas and roles.
+//! Tests of tables, schemas and roles.
 
 use kycport::store::{
     InvalidPostgresUrl, PostgresConnectError, PostgresStore, Store as _, StoreError,
@@ -97,7 +97,7 @@ async fn tables_of_an_unknown_version_are_rejected() {
     let Some(server) = server() else { return };
     let url = database(server).await;
     let store = PostgresStore::connect(&url).await.unwrap();
-    // A newer release that this release is compatible with.
+    // The test simulates a newer release that this release is compatible with.
     execute(&url, "UPDATE kycport_schema SET version = 2").await;
     PostgresStore::connect(&url).await.unwrap();
 
@@ -120,7 +120,7 @@ async fn tables_of_an_unknown_version_are_rejected() {
     assert_eq!(version, 2);
 }
 
-/// The permissions listed in the documentation of the store.
+/// The role has the permissions that the documentation of the store lists.
 #[tokio::test]
 async fn a_role_without_permission_to_create_tables_can_use_existing_ones() {
     let Some(server) = server() else { return };

@@ -1,4 +1,4 @@
-//! Connections with TLS.
+//! Tests of connections with TLS.
 
 use kycport::store::{PostgresConnectError, PostgresStore, Store as _, StoreError};
 use rcgen::{CertificateParams, KeyPair};
@@ -7,7 +7,8 @@ use sqlx::{Connection as _, PgConnection};
 use super::support::execute;
 use crate::servers::Server;
 
-/// Returns SQL that writes a file into the server's data directory, readable only by the server.
+/// Returns SQL that writes a file into the server's data directory. Only the server can read the
+/// file.
 fn file(name: &str, content: &str) -> String {
     format!(
         "DO $do$ BEGIN EXECUTE format('COPY (SELECT %L) TO PROGRAM %L', $pem${}$pem$, \
@@ -22,7 +23,7 @@ async fn sslmode_in_the_url_selects_the_verification() {
     let Some(server) = Server::postgres() else {
         return;
     };
-    // The server listens before it accepts logins.
+    // The test retries, because the server listens before it accepts logins.
     server.postgres_pool().await.close().await;
     let plain = format!("postgres://postgres@127.0.0.1:{}/postgres", server.port());
     let key = KeyPair::generate().unwrap();
@@ -45,7 +46,7 @@ async fn sslmode_in_the_url_selects_the_verification() {
 
     execute(&plain, "ALTER SYSTEM SET ssl = on").await;
     execute(&plain, "SELECT pg_reload_conf()").await;
-    // The server reloads its settings with a delay.
+    // The server reloads its settings after a delay.
     while PostgresStore::connect(&required).await.is_err() {
         tokio::task::yield_now().await;
     }

@@ -1,4 +1,4 @@
-//! Settlement of leases in a transaction of the app.
+//! Tests that settle leases in a transaction of the app.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ fn done() -> Settlement {
     }
 }
 
-/// Creates a store with a lease, and an app's connection to the same database.
+/// Creates a store with an acquired lease, and a connection of the app to the same database.
 async fn setup() -> Option<(PostgresStore, PgConnection, LeaseKey, LeaseToken)> {
     let url = database(server()?).await;
     let store = PostgresStore::connect(&url).await.unwrap();
@@ -80,7 +80,7 @@ async fn a_lease_settled_in_a_transaction_is_held_until_its_end() {
     transaction.commit().await.unwrap();
 }
 
-/// A handler that runs longer than its lease can still complete it, and no other handler starts
+/// A handler that runs longer than its lease can still complete the lease. No other handler starts
 /// meanwhile.
 #[tokio::test]
 async fn an_expired_lease_is_held_while_it_is_completed() {

@@ -35,7 +35,7 @@ async fn the_redis_store_conforms_on_a_cluster() {
     }
 }
 
-/// Repeats the requests of one person. Each request must see the session.
+/// Repeats the requests of one person. Each request must read the session.
 async fn use_session(
     store: RedisStore,
     owner: Owner,

@@ -1,4 +1,4 @@
-//! Conformance suite on a Redis server.
+//! Tests that run the conformance suite on a Redis server.
 
 use std::{sync::Arc, time::Duration};
 

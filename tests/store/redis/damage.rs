@@ -1,4 +1,4 @@
-//! Lost values, and values written by others.
+//! Tests with values that a server lost, and with values that another client wrote.
 
 use kycport::store::{
     Acquired, Change, Condition, LeaseToken, Mark, RedisStore, Settlement, Store as _, StoreError,
@@ -51,8 +51,8 @@ async fn a_lost_counter_restarts_above_all_earlier_marks() {
     }
 }
 
-/// In a failover, a server can lose the last values of the counter and keep a fence: the lowest
-/// mark that is still valid.
+/// In a failover, a server can lose the last values of the counter and keep a fence. A fence is the
+/// lowest mark that is still valid.
 #[tokio::test]
 async fn a_counter_below_a_fence_is_raised_at_the_next_login() {
     let Some(server) = Server::start(&[]) else {
@@ -102,7 +102,7 @@ async fn a_key_of_the_wrong_type_is_damaged_and_not_absent() {
     let other = login(owner.namespace);
     let acquired = store.acquire(&other, token, MINUTE).await;
     assert_eq!(acquired, Err(damaged));
-    // The connection still works.
+    // The connection still works after the error.
     store.check().await.unwrap();
 }
 

@@ -1,4 +1,4 @@
-//! Repetition of operations whose response was lost.
+//! Tests that repeat an operation after its response was lost.
 
 use kycport::store::{
     Acquired, Condition, LeaseFamily, LeaseKey, LeaseToken, Mark, RedisStore, Settlement,
@@ -11,7 +11,8 @@ use super::{
     server::Server,
 };
 
-/// Connects, and makes the server load the scripts, so that the next reply belongs to the test.
+/// Connects, and makes the server load the scripts. The next reply is then a reply to the test's
+/// operation.
 async fn ready(store: &RedisStore) {
     let owner = owner();
     let lease = login(owner.namespace);
@@ -48,7 +49,7 @@ async fn a_repeated_acquisition_is_granted() {
     };
     let proxy = Proxy::start(server.port()).await;
     let (store, key, token) = (proxy.store(), login(random()), LeaseToken::random());
-    // The first reply is that of the counter.
+    // The first reply is the reply of the counter.
     for number in [1, 2] {
         ready(&store).await;
         proxy.lose_reply(number);

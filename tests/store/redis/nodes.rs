@@ -1,4 +1,4 @@
-//! Redis Cluster started by the tests.
+//! Redis Cluster that the tests start.
 
 use kycport::store::{Owner, RedisStore};
 
@@ -8,7 +8,7 @@ use super::{
 };
 
 const SLOTS: u16 = 16_384;
-/// Maximum wait for the agreement of all nodes, in tenths of a second.
+/// Maximum wait until all nodes agree, in tenths of a second.
 const WAIT_TENTHS: usize = 600;
 
 /// Cluster of three nodes.
@@ -132,7 +132,7 @@ pub(crate) fn owner_in_same_slot(owner: &Owner) -> Owner {
     }
 }
 
-/// Returns the slot of a key, computed from the part in braces.
+/// Computes the slot of a key from the part in braces.
 pub(crate) fn slot(key: &str) -> u16 {
     let (_, rest) = key.split_once('{').unwrap();
     let (tag, _) = rest.split_once('}').unwrap();

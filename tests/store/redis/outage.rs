@@ -1,4 +1,4 @@
-//! Servers that do not respond.
+//! Tests with servers that do not respond.
 
 use std::time::Duration;
 
@@ -74,7 +74,7 @@ async fn a_closed_connection_is_replaced_without_a_failed_operation() {
         let written = create(&store, &owner, session(), Mark(0)).await;
         assert_eq!(written, Ok(Written::Applied));
         server.disconnect_all();
-        // Gives the connection's task time to notice.
+        // Waits until the connection's task has detected the closed connection.
         super::conformance::pass(Duration::from_millis(20)).await;
     }
 }
@@ -121,7 +121,7 @@ async fn a_silent_server_times_out_and_recovers() {
         let store = store.clone();
         reads.spawn(async move { store.read(&owner, &[key]).await });
     }
-    // A write made during the silence may be executed when the server resumes.
+    // The server may execute a write from the silent period when the server resumes.
     let late = session();
     let written = create(&store, &owner, late, Mark(0)).await;
     assert_eq!(written, Err(StoreError::Timeout));
@@ -131,7 +131,7 @@ async fn a_silent_server_times_out_and_recovers() {
     let passed = start.elapsed();
     let expected = Duration::from_millis(4900)..Duration::from_secs(7);
     assert!(expected.contains(&passed), "{passed:?}");
-    // The silent connection was closed, and a new one receives no response.
+    // The store has closed the silent connection, and a new connection receives no response.
     let read = store.read(&owner, &[key]).await;
     assert_eq!(read, Err(StoreError::Unreachable));
 
@@ -143,7 +143,7 @@ async fn a_silent_server_times_out_and_recovers() {
     }
 }
 
-/// The server is silent for less than the deadline.
+/// The server is silent for less time than the deadline of an operation.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn operations_survive_a_short_silence() {
     let Some(server) = Server::start(&[]) else {
@@ -191,7 +191,7 @@ async fn a_dropped_operation_does_not_affect_others() {
     assert!(dropped > 0);
 }
 
-/// The caller that connects on behalf of all is cancelled.
+/// The test cancels the caller that connects on behalf of all callers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_dropped_connection_attempt_the_next_operation_connects() {
     let Some(server) = Server::start(&[]) else {

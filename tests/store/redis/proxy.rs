@@ -18,7 +18,7 @@ use tokio::{
     sync::watch,
 };
 
-/// Proxy of one server. Counting of replies starts when a test requests it.
+/// Proxy of one server. The proxy counts replies after a test has requested this.
 pub(crate) struct Proxy {
     port: u16,
     state: Arc<State>,
@@ -27,7 +27,7 @@ pub(crate) struct Proxy {
 struct State {
     /// Number of replies until the proxy drops a reply and its connection.
     lost: AtomicUsize,
-    /// Number of replies to forward before the proxy holds requests back.
+    /// Number of replies that the proxy forwards before it delays requests.
     held: AtomicUsize,
     holds: watch::Sender<bool>,
 }
@@ -56,7 +56,7 @@ impl Proxy {
         RedisStore::open(&format!("redis://127.0.0.1:{}", self.port)).unwrap()
     }
 
-    /// Loses the reply with this number from now on. 1 is the next reply.
+    /// Loses the reply with this number. The next reply has the number 1.
     pub(crate) fn lose_reply(&self, number: usize) {
         self.state.lost.store(number, Ordering::SeqCst);
     }
@@ -82,7 +82,7 @@ async fn serve(client: TcpStream, server: TcpStream, state: Arc<State>) {
     server.set_nodelay(true).unwrap();
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    // Ends both directions when one ends.
+    // Ends both directions when one direction ends.
     tokio::select! {
         _ = requests(from_client, to_server, &state) => {}
         _ = replies(from_server, to_client, &state) => {}

@@ -1,4 +1,4 @@
-//! Revocations and deletions that wait for replicas.
+//! Tests of revocations and deletions that wait for replicas.
 
 use std::time::Duration;
 
@@ -68,7 +68,7 @@ async fn a_revocation_waits_for_the_replicas() {
     assert_eq!(snapshot.entries, [None]);
 }
 
-/// What a sign-out writes: deletions only.
+/// A sign-out writes only deletions.
 fn sign_out(session: RecordKey) -> [Write; 3] {
     [Family::Session, Family::Activity, Family::Tokens].map(|family| Write {
         key: RecordKey::new(family, session.id),
@@ -98,14 +98,14 @@ async fn a_write_that_only_deletes_waits_for_the_replicas() {
     for _ in 0..5 {
         assert_eq!(create(&store, &owner, key, Mark(0)).await, applied());
         assert_eq!(store.write(&owner, &sign_out(key), None).await, applied());
-        // When the store reports success, the replica has the deletion. Only the fence remains:
-        // the lowest mark that is still valid.
+        // The replica has the deletion when the store reports success. Only the fence remains. A
+        // fence is the lowest mark that is still valid.
         let kept: Vec<Vec<u8>> = replica.command(&["HKEYS", &name]);
         assert_eq!(kept, [b"f"]);
     }
 
     replica.pause();
-    // A write that puts a record does not wait.
+    // A write that stores a record does not wait for the replicas.
     let start = Instant::now();
     assert_eq!(create(&store, &owner, key, Mark(0)).await, applied());
     let created = start.elapsed();

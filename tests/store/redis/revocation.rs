@@ -1,4 +1,4 @@
-//! A revocation and a login, in every order.
+//! Tests of a revocation and a login in every order.
 
 use kycport::store::{
     Acquired, LeaseToken, Mark, Owner, RecordKey, RedisStore, Store as _, Written,
@@ -62,8 +62,8 @@ async fn a_login_that_began_after_the_revocation_succeeds() {
     assert!(is_signed_in(&store, &owner, key, mark).await);
 }
 
-/// The revocation has raised the counter but not yet stored the fence: the lowest mark that is
-/// still valid.
+/// The revocation has raised the counter but has not yet stored the fence. A fence is the lowest
+/// mark that is still valid.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_created_during_the_revocation_is_deleted() {
     let Some(server) = Server::start(&[]) else {

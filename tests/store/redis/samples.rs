@@ -9,7 +9,7 @@ use kycport::store::{
 use rand::Rng as _;
 
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
-/// Families that a sign-out everywhere removes.
+/// Families of records that a sign-out everywhere removes.
 pub(crate) const REVOKED: [Family; 3] = [Family::Session, Family::Activity, Family::Tokens];
 
 pub(crate) fn random<const N: usize>() -> [u8; N] {

@@ -1,4 +1,4 @@
-//! Redis servers started by the tests.
+//! Redis servers that the tests start.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -12,7 +12,7 @@ use std::{
 use kycport::store::RedisStore;
 use redis::{Connection, FromRedisValue};
 
-/// Script that runs the server while the shell can read its input. The input closes when this
+/// Script that runs the server until the input of the shell closes. The input closes when this
 /// process exits for any reason, so no server is left running.
 const SHELL: &str = r#"
 redis-server "$@" >>log 2>&1 &
@@ -22,12 +22,12 @@ read _
 kill -KILL "$pid"
 wait "$pid"
 "#;
-/// Maximum time until a server listens, in tenths of a second.
+/// Maximum start time of a server, in tenths of a second.
 const WAIT_TENTHS: usize = 300;
 /// Distance between a server's port and the port of its cluster bus.
 const BUS: u16 = 10_000;
 
-/// Running Redis server. It is killed on drop.
+/// Running Redis server. Dropping this value kills the server.
 pub(crate) struct Server {
     shell: Child,
     pid: u32,
@@ -37,14 +37,14 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts a server with these arguments in addition to the port. Returns `None` if Redis is not
+    /// Starts a server with its port and these additional arguments. Returns `None` if Redis is not
     /// installed.
     pub(crate) fn start(arguments: &[&str]) -> Option<Self> {
         if !is_installed() {
             skip();
             return None;
         }
-        // Another process may take the port meanwhile.
+        // Another process may take the port before the server starts.
         let server = (0..5).find_map(|_| Self::start_on(free_port(), arguments));
         assert!(server.is_some(), "no server could be started");
         server
@@ -68,7 +68,7 @@ impl Server {
         server.listens().then_some(server)
     }
 
-    /// Starts a server that writes to the disk before it acknowledges.
+    /// Starts a server that acknowledges a write after it is on disk.
     pub(crate) fn durable(arguments: &[&str]) -> Option<Self> {
         let durable = ["--appendonly", "yes", "--appendfsync", "always"];
         Self::start(&[&durable, arguments].concat())
@@ -158,7 +158,7 @@ impl Server {
         self.shell.wait().unwrap();
     }
 
-    /// Restarts the server after [`kill`](Self::kill), with its port and its files.
+    /// Restarts the server after [`kill`](Self::kill) with the same port and the same files.
     pub(crate) fn restart(&mut self) {
         self.restart_without_waiting(&[]);
         assert!(self.listens(), "the server did not restart");
@@ -224,7 +224,7 @@ pub(crate) fn free_port() -> u16 {
     }
 }
 
-/// Waits for another process that does not signal its readiness.
+/// Waits, because another process does not signal its readiness.
 pub(crate) fn pause() {
     std::thread::sleep(Duration::from_millis(100));
 }
@@ -234,7 +234,7 @@ fn is_installed() -> bool {
     std::env::split_paths(&path).any(|folder| folder.join("redis-server").is_file())
 }
 
-/// Writes to stderr directly, because the test harness captures `eprintln!`.
+/// Writes directly to stderr, because the test harness captures `eprintln!`.
 fn skip() {
     assert!(
         std::env::var_os("KYCPORT_REQUIRE_SERVERS").is_none(),

@@ -1,5 +1,5 @@
-//! TLS tests. They run in a child process, because the path of the root certificates comes from the
-//! environment, and because the TLS provider is set per process.
+//! TLS tests. The tests run in a child process. An environment variable sets the path of the root
+//! certificates, and a process has only one TLS provider.
 
 use std::process::Command;
 
@@ -13,7 +13,7 @@ const CHILD: &str = "redis::tls::the_child_connects";
 const URL: &str = "KYCPORT_TEST_REDIS_URL";
 const ROOT: &str = "SSL_CERT_FILE";
 
-/// Starts a server with TLS. Also returns its URL and the path of its certificate.
+/// Starts a server with TLS, and returns the server, its URL and the path of its certificate.
 fn start() -> Option<(Server, String, String)> {
     let key = KeyPair::generate().unwrap();
     let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
@@ -67,7 +67,7 @@ async fn the_child_connects() {
     let other_name = url.replace("localhost", "127.0.0.2");
     let refused = RedisStore::connect(&other_name).await;
     assert_eq!(refused.err(), Some(StoreError::Unreachable));
-    // No provider was installed in the process.
+    // The test has installed no TLS provider in this process.
     assert!(CryptoProvider::get_default().is_none());
 
     // With the app's own client, redis-rs opens the connection.

@@ -1,4 +1,4 @@
-//! Servers that respond with errors.
+//! Tests with servers that respond with errors.
 
 use kycport::store::{
     Acquired, LeaseToken, Mark, RedisStore, Store as _, StoreError, Written, conformance,
@@ -32,7 +32,7 @@ async fn a_replica_is_read_only_until_it_is_promoted() {
     let revoked = store.revoke(&owner, &REVOKED, MINUTE).await;
     assert_eq!(revoked, Err(read_only));
     assert_eq!(store.check().await, Err(read_only));
-    // A replica may be behind, so the store does not read from it.
+    // The store does not read from a replica, because a replica may be behind its primary.
     eventually(Err(read_only), async || {
         let _ = store.check().await;
         store.read(&owner, &[key]).await
@@ -158,7 +158,7 @@ async fn a_server_that_loads_its_data_is_starting() {
     }
     server.command::<()>(&["SAVE"]);
     server.kill();
-    // One millisecond per key, given in microseconds.
+    // The value is in microseconds: one millisecond per key.
     let slow = ["--key-load-delay", "1000"];
     let polite = ["--loading-process-events-interval-bytes", "1024"];
     server.restart_without_waiting(&[slow, polite].concat());

@@ -33,7 +33,7 @@ async fn a_damaged_page_is_reported_as_damaged() {
     drop(store);
     directory.checkpoint().await;
     let mut content = std::fs::read(directory.file()).unwrap();
-    // Overwrites all pages except the first, which describes the tables.
+    // Overwrites all pages except the first page, which describes the tables.
     for byte in &mut content[4096..] {
         *byte ^= 0x5a;
     }

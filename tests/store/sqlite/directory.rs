@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use kycport::store::LeaseToken;
 use sqlx::{Connection as _, SqliteConnection};
 
-/// Directory that is removed on drop.
+/// Temporary directory. Dropping this value removes the directory.
 pub(super) struct Directory(PathBuf);
 
 impl Directory {
@@ -20,12 +20,12 @@ impl Directory {
         &self.0
     }
 
-    /// Returns the path of the file.
+    /// Returns the path of the database file.
     pub(super) fn file(&self) -> String {
         self.0.join("kycport.db").to_str().unwrap().to_owned()
     }
 
-    /// Opens an app's connection to the file.
+    /// Opens a connection of an app to the database file.
     pub(super) async fn connection(&self) -> SqliteConnection {
         let url = format!("sqlite://{}", self.file());
         SqliteConnection::connect(&url).await.unwrap()
@@ -43,7 +43,7 @@ impl Directory {
         connection.close().await.unwrap();
     }
 
-    /// Returns the content of all files.
+    /// Returns the content of all files in the directory.
     pub(super) fn bytes(&self) -> Vec<u8> {
         let suffixes = ["", "-wal"];
         let files = suffixes.map(|suffix| std::fs::read(self.file() + suffix));

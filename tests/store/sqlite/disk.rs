@@ -1,4 +1,4 @@
-//! Full and read-only disks. Only root can mount a disk.
+//! Tests with full and read-only disks. Only root can mount a disk.
 
 use std::{
     io::Write as _,
@@ -61,7 +61,7 @@ async fn a_full_disk_is_reported_until_there_is_room() {
     let key = create(&store, &owner).await;
     disk.fill();
     let full = StoreError::Full;
-    // There may be space for a few more records.
+    // The disk may have space for a few more records.
     let mut last = Ok(());
     for _ in 0..200 {
         last = write_and_read(&store).await.0;

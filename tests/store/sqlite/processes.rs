@@ -1,4 +1,4 @@
-//! Several processes with one file.
+//! Tests of several processes that use one file.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -19,7 +19,7 @@ const FILE: &str = "KYCPORT_TEST_SQLITE_FILE";
 /// Number of leases for which the processes compete.
 const LEASES: u8 = 40;
 
-/// Starts this test binary again with one test.
+/// Starts this test binary again and runs only one test.
 fn spawn(test: &str, file: &str) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--ignored", "--nocapture"])
@@ -30,7 +30,7 @@ fn spawn(test: &str, file: &str) -> Child {
         .unwrap()
 }
 
-/// Waits for a line of the other process that contains this text.
+/// Waits until the other process prints a line that contains this text.
 fn wait_for(child: &mut Child, text: &str) {
     let output = BufReader::new(child.stdout.take().unwrap());
     let mut lines = output.lines().map_while(Result::ok);
@@ -65,7 +65,7 @@ async fn second_process() {
     writeln!(std::io::stdout(), "granted {granted} leases").unwrap();
 }
 
-/// Both processes also create the file.
+/// All processes open a file that does not exist yet.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lease_is_granted_to_only_one_process() {
     let directory = Directory::new();
@@ -138,7 +138,7 @@ async fn a_file_locked_by_another_process_is_busy() {
     let mut other = spawn("sqlite::processes::locking_process", &directory.file());
     wait_for(&mut other, "locked");
 
-    // Reads still work, and so does finding a held lease.
+    // Reads still work, and a caller still finds a held lease.
     let busy = StoreError::Busy;
     assert_eq!(write_and_read(&store).await, (Err(busy), None));
     assert!(has(&store, &owner, key).await);
@@ -149,6 +149,6 @@ async fn a_file_locked_by_another_process_is_busy() {
     };
     release_lock(other.stdin.take().unwrap());
     assert_eq!(writing.await.unwrap(), (Ok(()), None));
-    // The exit status is meaningless, because the output of the process is closed.
+    // The test ignores the exit status, because the output of the process is closed.
     other.wait().unwrap();
 }

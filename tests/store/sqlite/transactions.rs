@@ -1,4 +1,4 @@
-//! Settlement of leases in a transaction of the app.
+//! Tests that settle leases in a transaction of the app.
 
 use std::time::Duration;
 
@@ -72,7 +72,8 @@ async fn another_token_cannot_settle_the_lease() {
     transaction.commit().await.unwrap();
 }
 
-/// A handler that runs longer than its lease can still complete it, and the next handler waits.
+/// A handler that runs longer than its lease can still complete the lease. The next handler waits
+/// meanwhile.
 #[tokio::test]
 async fn an_expired_lease_is_not_granted_while_it_is_completed() {
     let (_directory, store, mut connection, ..) = setup().await;

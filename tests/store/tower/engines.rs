@@ -1,4 +1,4 @@
-//! Conformance of the adapter on existing tower-sessions stores.
+//! Tests that run the conformance suite on the adapter with existing tower-sessions stores.
 
 use std::sync::Arc;
 
@@ -39,8 +39,8 @@ async fn check(sessions: impl SessionStore + Clone) {
     check_taken_id(sessions).await;
 }
 
-/// Checks that the adapter accepts a body that already exists. A write whose response was lost is
-/// repeated, and the body of the first attempt could not be deleted.
+/// Checks that the adapter accepts a body that already exists. Such a body remains if the first
+/// attempt of a write lost its response and the adapter could not delete the body.
 async fn check_taken_id(sessions: impl SessionStore) {
     let second = TestSecond::new(MemoryStore::default());
     let store = TowerSessionsStore::danger_unshared(KeepsBodies(sessions), second.clone());

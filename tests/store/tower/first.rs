@@ -1,4 +1,4 @@
-//! Test double of a tower-sessions store. It exposes its records and injects faults.
+//! Test double of a tower-sessions store. The test double exposes its records and injects faults.
 
 use std::{
     collections::HashMap,
@@ -25,7 +25,7 @@ pub(crate) enum Op {
 pub(crate) enum Fault {
     /// The operation fails and changes nothing.
     Fails,
-    /// The operation takes effect and fails.
+    /// The operation takes effect and returns an error.
     LosesAnswer,
     /// The operation fails because it cannot decode the record.
     CannotDecode,
@@ -36,10 +36,10 @@ pub(crate) enum Fault {
 /// Behaviour of `create` for an existing id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Taken {
-    /// Creates the record under another id, as the in-memory and SQL stores do.
+    /// Creates the record under another id, like the in-memory and SQL stores.
     #[default]
     OtherId,
-    /// Fails, as the Redis store does. Its `save` fails on a missing record.
+    /// Fails, like the Redis store. `save` also fails on a missing record.
     Fails,
 }
 
@@ -79,7 +79,8 @@ impl TestSessions {
         self.lock().faults.clear();
     }
 
-    /// Runs a function before the next `load`. Each call adds one function for one further `load`.
+    /// Runs a function before the next `load`. Each further call adds a function for a further
+    /// `load`.
     pub(crate) fn before_load(&self, run: impl FnOnce() + Send + 'static) {
         self.lock().before_load.insert(0, Box::new(run));
     }
@@ -88,7 +89,7 @@ impl TestSessions {
         self.lock().records.keys().copied().collect()
     }
 
-    /// Returns the only record.
+    /// Returns the only record of this store.
     pub(crate) fn only(&self) -> Record {
         let state = self.lock();
         assert_eq!(state.records.len(), 1);

@@ -1,4 +1,4 @@
-//! Faults of the tower-sessions store: failures, hangs and lost responses.
+//! Tests with faults of the tower-sessions store: failures, hangs and lost responses.
 
 use kycport::store::{Family, Store as _, StoreError, Written};
 
@@ -51,7 +51,7 @@ async fn revocations_and_deletions_succeed_without_the_tower_sessions_store() {
         let revoke = pair.store.revoke(&pair.owner, &[Family::Session], HOUR);
         let _ = revoke.await.unwrap();
 
-        // The bodies remain, unreachable.
+        // The bodies remain in the tower-sessions store, but no request can reach the bodies.
         pair.sessions.repair();
         assert_eq!(pair.sessions.ids().len(), 2);
         assert_eq!(pair.read(session(1)).await.unwrap(), None);

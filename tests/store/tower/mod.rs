@@ -1,4 +1,5 @@
-//! Sessions in a tower-sessions store, everything else in a second store.
+//! Tests of the adapter that keeps sessions in a tower-sessions store and all other records in a
+//! second store.
 
 mod engines;
 mod first;
@@ -22,12 +23,12 @@ use tokio::sync::Mutex;
 
 use self::{first::TestSessions, second::TestSecond};
 
-/// Lock that runs the conformance suites one at a time. The suites load the machine, and another
-/// suite's operation could exceed its deadline.
+/// Lock that makes the conformance suites run one at a time. A suite loads the machine, so an
+/// operation of a parallel suite could exceed its deadline.
 static SUITES: Mutex<()> = Mutex::const_new(());
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Adapter over two stores with injected faults.
+/// Adapter over two stores whose faults the test controls.
 struct Pair {
     sessions: TestSessions,
     second: TestSecond,

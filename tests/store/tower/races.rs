@@ -1,4 +1,4 @@
-//! Sessions that another caller changes between the accesses to the two stores.
+//! Tests with sessions that another caller changes between the accesses to the two stores.
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
@@ -9,7 +9,8 @@ use kycport::store::{
 
 use super::{HOUR, Pair, body_of, put, session};
 
-/// Replaces a session by another version. The stores of these tests respond without waiting.
+/// Replaces a session by another version. This function does not wait, because the stores of these
+/// tests respond immediately.
 fn replace(store: &TowerSessionsStore, owner: &Owner, key: RecordKey, version: u64) {
     let write = [put(key, Condition::Present, version, body_of(version))];
     let written = store.write(owner, &write, None).now_or_never();

@@ -1,4 +1,4 @@
-//! Both stores on the same server, as in an app with several instances.
+//! Tests with both stores on the same server, as in an app with several instances.
 
 use std::{sync::Arc, time::Duration};
 

@@ -15,7 +15,7 @@ use kycport::store::{
 pub(crate) enum Fault {
     /// The operation fails and changes nothing.
     Fails,
-    /// The operation takes effect and fails.
+    /// The operation takes effect and returns an error.
     LosesAnswer,
     /// The operation never returns.
     Hangs,
@@ -45,7 +45,7 @@ impl TestSecond {
         }
     }
 
-    /// Reports that other processes see the same records.
+    /// Makes the store report that other processes share its records.
     pub(crate) fn shared(self) -> Self {
         Self {
             shared: true,

@@ -1,4 +1,4 @@
-//! Faults of the second store: failures, hangs and lost responses.
+//! Tests with faults of the second store: failures, hangs and lost responses.
 
 use kycport::store::{Condition, Family, Mark, Store as _, StoreError, Written};
 
@@ -75,7 +75,7 @@ async fn a_lost_response_to_a_creation_leaves_no_partial_session() {
     assert_eq!(pair.read(session(1)).await.unwrap(), None);
     assert!(pair.listed().await.unwrap().is_empty());
     assert!(pair.sessions.ids().is_empty());
-    // Another session can be created at this key.
+    // A caller can create another session at this key.
     assert_eq!(pair.create(session(1), 2).await.unwrap(), Written::Applied);
     assert_eq!(pair.read(session(1)).await.unwrap(), Some(body_of(2)));
 }

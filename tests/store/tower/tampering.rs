@@ -1,4 +1,4 @@
-//! Missing, damaged and foreign bodies.
+//! Tests with missing bodies, damaged bodies, and bodies of another owner.
 
 use bytes::Bytes;
 use kycport::store::{Condition, Family, RecordId, Store as _, StoreError, Written};
@@ -35,7 +35,7 @@ async fn a_list_is_complete_although_bodies_are_missing() {
             live.push(RecordId([number; 16]));
         }
     }
-    // Deletes two thirds of the bodies, and keeps the index entries.
+    // Deletes two thirds of the bodies and keeps the index entries.
     for number in (1..=30).filter(|number| number % 3 != 0) {
         let before = pair.sessions.ids();
         let index = pair

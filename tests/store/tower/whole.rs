@@ -1,4 +1,4 @@
-//! Distribution of data over the two stores, and removal of bodies.
+//! Tests of the distribution of data over the two stores, and of the removal of bodies.
 
 use kycport::store::{
     Change, Condition, Entry, Family, MemoryStore, RecordKey, Store as _, TowerSessionsStore,

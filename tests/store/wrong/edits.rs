@@ -14,7 +14,7 @@ use kycport::{
 
 use super::{Mutant, Result, violated_rule};
 
-/// Changes to arguments and results. The default changes nothing.
+/// Changes to arguments and results of a store. The default changes nothing.
 #[derive(Clone, Copy)]
 struct Edits {
     owner: fn(&mut Owner),
@@ -26,7 +26,7 @@ struct Edits {
     conflict: fn(&mut Snapshot),
     families: fn(&mut Vec<Family>),
     keep_fence_for: fn(&mut Duration),
-    /// Changes every mark (value of the revocation counter) that the store returns.
+    /// Changes every mark that the store returns. A mark is a value of the revocation counter.
     mark: fn(&mut Mark),
     /// Changes every mark that a lease returns.
     granted: fn(&mut Mark),
@@ -199,7 +199,7 @@ fn without_trailing_zeros(body: &Bytes) -> Bytes {
     body.slice(..length)
 }
 
-/// Joins both parts of a key without a boundary.
+/// Mixes the namespace of an owner into the id of the owner, so different owners can become equal.
 fn confuse(owner: &mut Owner) {
     for (id, namespace) in owner.id.iter_mut().zip(&owner.namespace) {
         *id ^= namespace;
@@ -212,7 +212,7 @@ fn rounded_up(duration: Duration) -> Duration {
     Duration::from_secs(duration.as_secs().saturating_add(part))
 }
 
-/// Name, changes, and the rule that they violate.
+/// Name of the fault, its changes, and the rule that the changes violate.
 type Case = (&'static str, Edits, &'static str);
 
 async fn all_violate(cases: &[Case]) {

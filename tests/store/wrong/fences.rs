@@ -1,4 +1,4 @@
-//! Faults of fences and revocations that need more than a changed argument.
+//! Faults of fences and revocations for which a changed argument is not enough.
 //!
 //! A fence is the lowest mark that is still valid. A mark is the value of the revocation counter
 //! when the login started.
@@ -123,7 +123,7 @@ async fn the_suite_detects_a_fence_stored_by_a_conflict() {
     violates(FenceOfAConflict, rule).await;
 }
 
-/// Deletes although the write is fenced.
+/// Applies the deletions of a write although the write is fenced.
 struct FencedDeletes;
 
 #[async_trait]
@@ -150,7 +150,7 @@ async fn the_suite_detects_a_fenced_write_with_an_effect() {
     violates(FencedDeletes, "a fenced write changes nothing").await;
 }
 
-/// Evaluates the conditions before the fence.
+/// Evaluates the conditions of a write before the fence.
 struct ConflictFirst;
 
 #[async_trait]
@@ -179,7 +179,7 @@ async fn the_suite_detects_conditions_evaluated_before_the_fence() {
     violates(ConflictFirst, rule).await;
 }
 
-/// Deletes the records without changing the fence.
+/// Deletes the records of a revocation without changing the fence.
 struct NoFence(Mutex<u64>);
 
 #[async_trait]
@@ -246,8 +246,8 @@ async fn the_suite_detects_a_fence_lost_with_the_records() {
     violates(FenceOfRecords, rule).await;
 }
 
-/// Keeps the fence for a wrong time. `until` receives the current end and the ends of the records
-/// of a write.
+/// Keeps the fence for a wrong time. The function `until` receives the current end of the fence and
+/// the ends of the written records.
 struct FenceTimes {
     clock: TestClock,
     ends: Mutex<HashMap<Owner, Timestamp>>,

@@ -1,4 +1,4 @@
-//! Faults of leases that need more than a changed argument.
+//! Faults of leases for which a changed argument is not enough.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -15,7 +15,7 @@ use tokio::task::yield_now;
 
 use super::{Mutant, MutantStore, Result, violates, violates_with};
 
-/// Last token that was granted each lease.
+/// Last token to which the store granted each lease.
 #[derive(Default)]
 struct Holders(Mutex<HashMap<LeaseKey, LeaseToken>>);
 
@@ -83,7 +83,7 @@ async fn the_suite_detects_a_lease_granted_twice_to_callers_on_threads() {
     assert_eq!(violation.unwrap_err().rule, rule);
 }
 
-/// Does not recognise the holder's token.
+/// Does not recognise the token of the holder.
 #[derive(Default)]
 struct ForgetsTokens(Holders);
 
@@ -116,7 +116,7 @@ async fn the_suite_detects_a_forgotten_token() {
     violates(ForgetsTokens::default(), rule).await;
 }
 
-/// Mutant that settles (completes, releases or extends) a lease for any token.
+/// Mutant that settles a lease for any token. To settle means to complete, release or extend.
 #[derive(Default)]
 struct AnyToken(Holders);
 
@@ -222,7 +222,7 @@ async fn the_suite_detects_a_completion_that_cannot_be_repeated() {
     violates(DoneOnce::default(), rule).await;
 }
 
-/// Releases completed work.
+/// Releases a lease although its work is completed.
 struct TakesBack;
 
 #[async_trait]
@@ -257,7 +257,7 @@ async fn the_suite_detects_a_completion_that_is_undone() {
     violates(TakesBack, rule).await;
 }
 
-/// Fault concerning a holder whose lease has expired.
+/// Fault that affects a holder whose lease has expired.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Late {
     Rejected,

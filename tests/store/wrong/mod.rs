@@ -21,7 +21,7 @@ use kycport::{
 
 type Result<T> = std::result::Result<T, StoreError>;
 
-/// Operations of a store over an in-memory store. Each is correct unless a mutant replaces it.
+/// Operations of a store over an in-memory store. An operation is correct if no mutant replaces it.
 #[async_trait]
 trait Mutant: Send + Sync + 'static {
     async fn read(
@@ -165,7 +165,7 @@ impl<M> fmt::Debug for MutantStore<M> {
     }
 }
 
-/// Runs the suite on a mutant. Returns the violated rule, or `None`.
+/// Runs the suite on a mutant, and returns the violated rule or `None`.
 async fn violated_rule(mutant: impl Mutant, clock: &TestClock) -> Option<&'static str> {
     let inner = MemoryStore::new(10_000, Arc::new(clock.clone()));
     let store = MutantStore { inner, mutant };

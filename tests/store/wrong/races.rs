@@ -1,4 +1,4 @@
-//! Faults that are visible only to concurrent operations. Each mutant yields between two steps.
+//! Faults that only concurrent operations can detect. Each mutant yields between two steps.
 
 use std::{
     collections::HashMap,
@@ -124,14 +124,14 @@ async fn the_suite_detects_interleaved_batches() {
     violates(Interleaved, rule).await;
 }
 
-/// First step of a revocation.
+/// First step of a revocation in two steps.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum First {
     Deletion,
     Fence,
 }
 
-/// Revokes in two steps.
+/// Performs a revocation in two steps.
 struct TwoSteps(First);
 
 #[async_trait]

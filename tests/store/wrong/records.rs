@@ -1,4 +1,4 @@
-//! Faults of records and lists that need more than a changed argument.
+//! Faults of records and lists for which a changed argument is not enough.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::{Mutant, Result, violates};
 
 const LONG: Duration = Duration::from_secs(600);
 
-/// Applies the writes whose conditions hold, even if others do not.
+/// Applies the writes whose conditions hold, even if a condition of another write does not hold.
 struct HalfABatch;
 
 #[async_trait]
@@ -41,7 +41,7 @@ async fn the_suite_detects_a_partly_applied_batch() {
     violates(HalfABatch, rule).await;
 }
 
-/// Stops at the first condition that does not hold. Earlier writes stay applied.
+/// Stops at the first condition that does not hold, without undoing earlier writes.
 struct OneByOne;
 
 #[async_trait]
@@ -164,7 +164,7 @@ async fn the_suite_detects_a_lost_list_position() {
     violates(LostPosition, rule).await;
 }
 
-/// Operation that uses expired records which were not removed.
+/// Operation that uses expired records that the store has not removed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Uses {
     Lists,
