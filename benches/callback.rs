@@ -1,10 +1,10 @@
 //! Benchmark of a callback. It compares the callback with the minimum cost: one token request and
 //! the verification of two signatures.
 //!
-//! Run with `cargo bench --bench callback`. Each round measures in turn: one callback over a
-//! keep-alive connection, one token request with a keep-alive client, and two bare signature
-//! verifications. Other load on the machine therefore affects all three. The benchmark starts the
-//! logins outside the measured part.
+//! Run with `cargo bench --bench callback`. Each round measures one callback over a keep-alive
+//! connection, one token request with a keep-alive client, and two bare signature verifications.
+//! Other load on the machine therefore affects all three. The benchmark starts the logins outside
+//! the measured part.
 
 #![expect(
     clippy::disallowed_methods,

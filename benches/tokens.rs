@@ -3,8 +3,8 @@
 //!
 //! Run with `cargo bench --bench tokens`. The final table shows the ratios to the bare signature.
 //! Contenders take turns within one run. Each turn of a contender gives a ratio to the preceding
-//! turn of the bare signature, and the table shows the median ratio. Other load therefore affects
-//! both turns.
+//! turn of the bare signature. The table shows the median ratio. Other load therefore affects both
+//! turns.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its results")]
 #![expect(

@@ -6,7 +6,7 @@
 //! `requests` sends requests over keep-alive connections to apps in separate processes. The apps
 //! take turns within one run, so that other load affects all apps. For each store there are four
 //! apps: this crate without and with encryption, tower-sessions, and an app that reads one record.
-//! The table shows the processor time per request of the app and of the store, and `idle`, the idle
+//! The table shows the processor time per request of the app and of the store. `idle` is the idle
 //! share of the machine. These values show the limit of each app. The clients run on the same
 //! machine.
 //!

@@ -2,7 +2,7 @@
 //!
 //! Run with `cargo bench --bench webhook`. The first table shows the ratios to the bare HMAC, whose
 //! key is hashed beforehand. The second table shows the deliveries per second of one receiver with
-//! each store, and the ratios to an axum route that reads the body and verifies its HMAC.
+//! each store. It also shows the ratios to an axum route that reads the body and verifies its HMAC.
 //! Contenders take turns within one run, so that other load affects all contenders.
 //!
 //! For the second table, each receiver runs in a separate process. The process runs this binary,

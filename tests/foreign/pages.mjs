@@ -1,5 +1,5 @@
-// Tests the pages of the examples, of the SDK, of the mock and of the mock's console in Chromium
-// and in Firefox. axe-core checks the accessibility of each page at the width of a telephone and of
+// Tests pages in Chromium and in Firefox: the pages of the examples, the SDK, the mock and the
+// mock's console. axe-core checks the accessibility of each page at the width of a telephone and of
 // a desktop screen. The program presses every button and link that it has seen on a page.
 //
 //     npm ci && cargo build --bins --examples && node pages.mjs [chromium] [firefox]

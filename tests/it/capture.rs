@@ -1,5 +1,5 @@
-//! Tests of uploads that a browser sends through the app to the mock, and of the effect of a
-//! decision on a session.
+//! Tests of uploads that a browser sends through the app to the mock. Other tests cover the effect
+//! of a decision on a session.
 
 use std::{io, time::Duration};
 

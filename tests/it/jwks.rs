@@ -70,8 +70,8 @@ fn assert_rejected<T: std::fmt::Debug>(
     assert_eq!(outcome.map(|_| ()), Err(expected.into()));
 }
 
-/// Asserts that the key of the token is unknown, because the fetch did not return the key or the
-/// fetch budget is spent.
+/// Asserts that the client does not know the key of the token. Either the fetch did not return the
+/// key, or the fetch budget is spent.
 #[track_caller]
 fn assert_unknown<T: std::fmt::Debug>(outcome: Result<T, VerifyError>) {
     let unknown: [VerifyError; 2] = [

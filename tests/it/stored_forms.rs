@@ -2,8 +2,8 @@
 //! next release read the same records.
 //!
 //! Do not change `stored/v1.json` and `stored/v1_sealed.json`. These files contain the records of a
-//! person who signed in, and the cookies of the person's browser, in format 1 and format 2 of the
-//! first release. A new format version gets an additional file.
+//! person who signed in, and the cookies of the person's browser. The first release wrote them in
+//! format 1 and format 2. A new format version gets an additional file.
 
 use std::{collections::BTreeMap, time::Duration};
 

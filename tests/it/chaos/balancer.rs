@@ -1,6 +1,6 @@
-//! Load balancer with the behaviour of nginx. Requests go to the instances in turn. If an
-//! instance refuses the connection, the request goes to the other instance. Only a `GET` is
-//! repeated after a connection broke.
+//! Load balancer that behaves like nginx. It sends requests to the instances in turn. If an
+//! instance refuses the connection, the balancer sends the request to the other instance. After a
+//! broken connection, the balancer repeats only a `GET`.
 
 use std::sync::{
     Arc, Mutex,
@@ -22,9 +22,9 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::app_process::MARK;
 
-/// Header of responses that the balancer itself produced.
+/// Header of responses that the balancer has created itself.
 pub(crate) const OWN: &str = "x-balancer";
-/// Header of responses to a request that another instance may have processed before.
+/// Header of responses to a request that another instance may already have processed.
 pub(crate) const SECOND: &str = "x-second";
 
 const MAX_BODY: usize = 1 << 20;
@@ -44,14 +44,14 @@ struct Inner {
 #[derive(Debug, Clone, Copy, Default)]
 struct Place {
     port: u16,
-    /// Number of processes that ran at this place before.
+    /// Number of earlier processes of this instance.
     life: usize,
     is_dying: bool,
 }
 
 enum Sent {
     Answered(Response),
-    /// The request cannot have arrived.
+    /// The instance cannot have received the request.
     Rejected,
     BrokenOff,
 }
@@ -75,12 +75,13 @@ impl Balancer {
         })
     }
 
-    /// Marks an instance as about to be killed. Broken connections to it are expected.
+    /// Marks an instance as about to be killed. The balancer then expects broken connections to
+    /// this instance.
     pub(crate) fn expect_kill(&self, at: usize) {
         self.0.places[at].lock().unwrap().is_dying = true;
     }
 
-    /// Sets the port of the instance that replaces a killed one.
+    /// Sets the port of the instance that replaces a killed instance.
     pub(crate) fn is_at(&self, at: usize, port: u16) {
         let mut place = self.0.places[at].lock().unwrap();
         *place = Place {
@@ -134,7 +135,7 @@ impl Balancer {
             Err(_) => return self.broke_off(at, place),
         };
         if !answer.headers().contains_key(MARK) {
-            // Another process uses the port of the killed instance.
+            // Another process now uses the port of the killed instance.
             return Sent::Rejected;
         }
         let (head, body) = answer.into_parts();

@@ -1,4 +1,5 @@
-//! Injected faults. Instances are killed and restarted; KYCPort is down, slow, or answers 429.
+//! Injected faults. Faults of the scenario. The test kills and restarts instances. KYCPort is down,
+//! slow, or responds with 429.
 
 use std::{
     sync::Arc,
@@ -18,15 +19,15 @@ use crate::app_process::{AppProcess, AppSpec};
 /// Interval between two checks of the instances.
 const WATCH: Duration = Duration::from_millis(50);
 
-/// Starts an instance. Its store may be unavailable.
+/// Starts an instance, even if its store is unavailable.
 pub(crate) async fn start(spec: &AppSpec) -> AppProcess {
     let spec = spec.clone();
     let started = tokio::task::spawn_blocking(move || AppProcess::start(&spec));
     started.await.unwrap()
 }
 
-/// Kills and restarts the instances in turn until the scenario ends. Returns the running
-/// instances, because pending requests still need their responses.
+/// Kills and restarts the instances in turn until the scenario ends. Returns the running instances,
+/// so that the caller can wait for pending requests.
 #[expect(clippy::disallowed_methods, reason = "it measures real time")]
 pub(crate) async fn kill_instances(
     scenario: Arc<Scenario>,
@@ -59,7 +60,7 @@ pub(crate) async fn kill_instances(
     apps
 }
 
-/// Makes KYCPort unreachable, then slow, then rate-limited, for the duration `each` in turn.
+/// Makes KYCPort unreachable, then slow, then rate-limiting. Each fault lasts for `each`.
 pub(crate) async fn disturb_issuer(scenario: &Scenario, each: Duration) {
     let kyc = &scenario.kyc;
     kyc.stop().unwrap();

@@ -19,18 +19,19 @@ const MAX_REPORTED: usize = 20;
 pub(crate) enum Count {
     LoginsBegun,
     LoginsFinished,
-    /// Logins restarted because an instance, the store or the issuer failed.
+    /// Logins that the user restarted because an instance, the store or the issuer failed.
     LoginsLost,
     StepUps,
     SignedOut,
     EndedAll,
     Rejected,
-    /// Requests with a session that the guard accepted.
+    /// Requests with a session that a guard has accepted.
     Admitted,
-    /// Requests rejected because the person was signed out, rejected or not verified.
+    /// Requests that a guard has rejected because the person was signed out, rejected or not
+    /// verified.
     Denied,
     Unavailable,
-    /// 502 responses of the balancer after an instance was killed.
+    /// Responses with 502 that the balancer has sent after the kill of an instance.
     BadGateway,
     Kills,
     StoreOutages,
@@ -54,7 +55,7 @@ struct Inner {
 /// Event after which the time to the first accepted request is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum After {
-    /// An instance was killed.
+    /// The test has killed an instance.
     Kill,
     /// The store accepts connections again.
     Store,
@@ -88,7 +89,7 @@ impl Ledger {
         self.lock().waits[after as usize].since = Some(now);
     }
 
-    /// Records an accepted request that began at `began`.
+    /// Records an accepted request that started at `began`.
     pub(crate) fn admitted(&self, began: Instant, now: Instant) {
         let mut inner = self.lock();
         inner.times.push(now - began);
@@ -100,8 +101,8 @@ impl Ledger {
         }
     }
 
-    /// Records a response. Reports a violation if no request may get such a response; `what`
-    /// names the request.
+    /// Records a response. Reports a violation if the rules forbid this response. `what` names the
+    /// request in the report.
     pub(crate) fn answered(&self, what: &str, answer: &Answer) {
         *self.lock().statuses.entry(answer.status).or_default() += 1;
         if answer.header(OWN).is_some() {
@@ -166,7 +167,7 @@ impl Report {
         self.counts.get(&count).copied().unwrap_or_default()
     }
 
-    /// Returns the rows of the report as name and value.
+    /// Returns the rows of the report. A row has a name and a value.
     pub(crate) fn rows(&self) -> Vec<(String, String)> {
         let number = |name: &str, count: Count| (name.to_owned(), self.of(count).to_string());
         let time = |name: &str, time: Duration| (name.to_owned(), Millis(time).to_string());

@@ -6,7 +6,7 @@
 //!   accepted.
 //! - An acknowledged session is not lost.
 //! - A response never shows another person.
-//! - 503 is the only 5xx status. It has `Retry-After` and does not change the cookie.
+//! - 503 is the only 5xx status. A 503 has `Retry-After` and does not change the cookie.
 //! - An instance that was not killed neither breaks a connection nor exits.
 //! - An instance starts while its store is unavailable.
 
@@ -127,7 +127,7 @@ pub(crate) async fn run(plan: Plan) -> Option<Report> {
     Some(scenario.ledger.report())
 }
 
-/// Simulates one user after the other. Their accounts end in different ways.
+/// Simulates short-lived users one after the other. The account of each user ends in another way.
 async fn run_short_lived_users(scenario: Arc<Scenario>, created: Arc<AtomicUsize>) {
     while !scenario.is_over() {
         let number = created.fetch_add(1, Ordering::SeqCst);
@@ -170,7 +170,7 @@ async fn run_user(user: &Arc<User>, is_below: bool, end: End) {
     tokio::join!(actions, user.keep_requesting(&enough));
 }
 
-/// Waits in real time, because the processes have their own clocks.
+/// Waits in real time, because the instances have their own clocks.
 #[expect(
     clippy::disallowed_methods,
     reason = "a test cannot set a server's clock"

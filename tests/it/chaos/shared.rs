@@ -1,4 +1,4 @@
-//! The store that the instances share, and its outages.
+//! Store that the instances share, and its outages.
 
 use std::time::{Duration, Instant};
 
@@ -27,8 +27,8 @@ pub(crate) enum Shared {
 }
 
 impl Shared {
-    /// Starts the server. Returns `None` if the server is not installed. Acknowledged writes
-    /// are on disk.
+    /// Starts the server. Returns `None` if the server is not installed. The server acknowledges a
+    /// write after the write is on disk.
     pub(crate) fn start(engine: StoreEngine) -> Option<Self> {
         match engine {
             StoreEngine::Redis => Server::lasting_redis().map(Self::Server),
@@ -44,8 +44,8 @@ impl Shared {
         }
     }
 
-    /// Makes the store unavailable for some time. A server is killed and restarted; a file is
-    /// locked for writes.
+    /// Makes the store unavailable for some time. The test kills and restarts a server, or locks a
+    /// file against writes.
     #[expect(clippy::disallowed_methods, reason = "it measures real time")]
     pub(crate) async fn interrupt(self, scenario: &Scenario, away: Duration) -> Self {
         let back = match self {

@@ -1,5 +1,5 @@
-//! Simulated users. They sign in, use the app, step up, sign out, are signed out by support,
-//! and are rejected by KYCPort. For each response they check whether it is allowed.
+//! Simulated users. They sign in, use the app, step up, sign out, are signed out by support, and
+//! are rejected by KYCPort. A user checks each response against the rules of the scenario.
 
 use std::{
     sync::{
@@ -53,8 +53,8 @@ impl Scenario {
         self.is_over.load(Ordering::SeqCst)
     }
 
-    /// Records a response. A request without a response is a violation, because the balancer is
-    /// never killed.
+    /// Records a response. A request without a response is a violation, because the test never
+    /// kills the balancer.
     async fn answered(&self, what: &str, answer: reqwest::Result<Answer>) -> Option<Answer> {
         match answer {
             Ok(answer) => {
@@ -72,8 +72,8 @@ impl Scenario {
     }
 }
 
-/// Flag that is never lowered. `may_be_*` flags are raised before an action starts, `is_*`
-/// flags after the app acknowledged the action.
+/// Flag that the scenario never resets. A user sets a `may_be_*` flag before an action starts, and
+/// an `is_*` flag after the app has acknowledged the action.
 #[derive(Default)]
 struct Flag(AtomicBool);
 
@@ -90,13 +90,13 @@ impl Flag {
 /// Session that the app has acknowledged.
 struct Session {
     cookie: String,
-    /// The session may have ended.
+    /// An action that ends the session has started.
     may_be_over: Flag,
-    /// The end of the session was acknowledged.
+    /// The app has acknowledged the end of the session.
     is_over: Flag,
 }
 
-/// Simulated user and the actions that affected them.
+/// Simulated user, and the actions that have affected this user.
 pub(crate) struct User {
     scenario: Arc<Scenario>,
     person: Person,
@@ -107,7 +107,7 @@ pub(crate) struct User {
     is_rejected: Flag,
 }
 
-/// Event that ends a user's sessions.
+/// Action that ends the sessions of a user.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum End {
     SignsOut,
@@ -186,7 +186,7 @@ impl User {
         }
     }
 
-    /// Makes one attempt. Returns true if the app acknowledged the session.
+    /// Makes one login attempt. Returns true if the app acknowledged the session.
     async fn login(&self, path: &str, old: Option<Arc<Session>>, verification: &str) -> bool {
         let (scenario, ledger) = (&self.scenario, &self.scenario.ledger);
         let own = old.as_ref().map(|old| old.cookie.clone());
@@ -209,7 +209,8 @@ impl User {
             if !is_signed_out {
                 self.violation("a step-up was sent to sign in");
             }
-            // The login belongs to another state: the browser starts over.
+            // The browser starts a new login, because the app has redirected the step-up to a
+            // login.
             return self.start_over().await;
         }
         self.count(Count::LoginsBegun);
@@ -242,13 +243,12 @@ impl User {
                     self.is_signed_in(key);
                     return true;
                 }
-                // The failure is temporary. The same request may succeed in a moment.
+                // The failure is temporary. The user repeats the request after a pause.
                 (502 | 503, _) if !scenario.is_over() => {
                     may_have_arrived = true;
                     pass(PAUSE).await;
                 }
-                // The code was lost with a killed instance or with an issuer that did not
-                // answer.
+                // The code is lost because an instance was killed or the issuer did not respond.
                 (303 | 400, None) if may_have_arrived => {
                     self.count(Count::LoginsLost);
                     return false;
@@ -264,7 +264,7 @@ impl User {
         }
     }
 
-    /// Signs in again with a browser whose session ended in an incomplete step-up.
+    /// Signs in again with a browser whose session has ended in an incomplete step-up.
     async fn start_over(&self) -> bool {
         self.sessions.lock().unwrap().remove(0);
         Box::pin(self.login("/auth/login?return_to=/hello", None, "skip")).await;
@@ -433,7 +433,7 @@ impl User {
             };
             match (answer.status, answer.code().as_str()) {
                 (204 | 303, _) => return true,
-                // An earlier attempt may have succeeded. The client cannot tell.
+                // The client cannot know whether an earlier attempt succeeded.
                 (401, "signed_out") if attempts > 1 => return false,
                 (502 | 503, _) => pass(PAUSE).await,
                 (status, code) => {
@@ -471,7 +471,7 @@ impl User {
                     self.is_rejected.raise();
                     return self.count(Count::Rejected);
                 }
-                // An instance that was killed still holds the event, until its lease expires.
+                // A killed instance still holds the lease of the event until the lease expires.
                 409 | 503 => {}
                 502 if answer.header(OWN).is_some() => {}
                 status => return self.violation(&format!("webhook: {status} {}", answer.code())),

@@ -1,4 +1,4 @@
-//! Rotation of all secrets while people sign in and guards request the status.
+//! Test that rotates all secrets while people sign in and guards request the status.
 
 use futures_util::future::join_all;
 use kycport::{
@@ -35,8 +35,8 @@ async fn a_rotation_fails_no_login_and_no_guarded_request() {
             .client_secret(kyc.client().rotate_secret(old).unwrap())
             .tenant_api_key(kyc.tenant().rotate_api_key(old));
         vault.holds(new);
-        // The check of the new secret fails, so the first real requests must detect the
-        // rotation.
+        // The check of the new secret fails, so the app must detect the rotation with its first
+        // real requests.
         let busy = kyc.on(Endpoint::Token).fail(503).once();
         let report = party.reload_secrets().await.unwrap();
         busy.assert_hit();

@@ -1,4 +1,4 @@
-//! Rotation of the client secret.
+//! Tests of the rotation of the client secret.
 
 use futures_util::future::join_all;
 use kycport::{
@@ -27,7 +27,7 @@ impl RotationTest {
         Secrets::new().client_secret(self.client().rotate_secret(old).unwrap())
     }
 
-    /// Returns the secret of the last token request.
+    /// Returns the client secret in the last token request.
     fn sent(&self) -> Option<String> {
         let requests = self.kyc.requests(Endpoint::Token);
         let last = requests.last().unwrap();
@@ -44,7 +44,7 @@ async fn a_new_secret_is_checked_and_activated_while_the_old_one_is_valid() {
     assert_eq!(report.tenant_api_key, RotationOutcome::NotProvided);
     assert_eq!(report.webhook_secret, RotationOutcome::NotProvided);
     assert!(report.is_settled());
-    // One request with the new secret, and one with a random secret.
+    // The check sends one request with the new secret and one request with a random secret.
     assert_eq!(setup.asked(Endpoint::Token), 2);
 
     setup.sign_in().await.unwrap();
@@ -113,7 +113,7 @@ async fn a_login_that_began_with_the_old_secret_completes_with_the_new_one() {
 
 #[tokio::test]
 async fn a_refresh_token_remains_valid_after_a_rotation() {
-    // K97: the request with the rejected secret does not consume the refresh token.
+    // K97: a request with a rejected secret does not consume the refresh token.
     let setup = RotationTest::new().await;
     setup
         .kyc
@@ -140,7 +140,7 @@ async fn a_wrong_secret_never_replaces_the_current_one() {
     setup.sign_in().await.unwrap();
     assert_eq!(setup.asked(Endpoint::Token), 1);
 
-    // A single rejection of the old secret does not activate the wrong one.
+    // A single rejection of the old secret does not activate the wrong secret.
     for body in [INVALID_CLIENT, "<html>", r#"{"detail":"no such client"}"#] {
         let refused = setup.kyc.on(Endpoint::Token);
         let refused = refused.answer(401, "application/json", body).once();
@@ -160,7 +160,7 @@ async fn a_wrong_secret_never_replaces_the_current_one() {
 async fn a_rejected_secret_is_activated_once_kycport_accepts_it() {
     let setup = RotationTest::new().await;
     let new = setup.rotate(OldSecret::Stays);
-    // Simulates a secret that is deployed before KYCPort knows it.
+    // The operator deploys the new secret before KYCPort knows this secret.
     let early = setup.kyc.on(Endpoint::Token);
     let early = early.answer(401, "application/json", INVALID_CLIENT).once();
     let report = setup.reload(new).await;
@@ -220,7 +220,7 @@ async fn an_inconclusive_response_does_not_activate_a_secret() {
         RotationOutcome::Pending(PendingReason::Rejected)
     );
     setup.sign_in().await.unwrap();
-    // The check is not repeated immediately.
+    // The client does not repeat the check immediately.
     setup.asked(Endpoint::Token);
     let report = setup.reload(wrong).await;
     assert_eq!(
@@ -241,7 +241,7 @@ async fn during_an_outage_the_old_secret_stays_until_a_later_reload() {
         RotationOutcome::Pending(PendingReason::Unreachable)
     );
     setup.kyc.restart().unwrap();
-    // The back-off has ended.
+    // The back-off after the check has ended.
     setup
         .kyc
         .clock()

@@ -1,4 +1,4 @@
-//! Secrets in files.
+//! Tests of secrets in files.
 
 use std::{
     fs, io,
@@ -15,7 +15,7 @@ const KEY: &str = "KYCPORT_TENANT_API_KEY";
 const WEBHOOK: &str = "KYCPORT_WEBHOOK_SECRET";
 const PREVIOUS: &str = "KYCPORT_WEBHOOK_SECRET_PREVIOUS";
 
-/// Temporary directory that is deleted on drop.
+/// Temporary directory. Dropping this value deletes the directory.
 struct Mounted(PathBuf);
 
 impl Mounted {
@@ -105,7 +105,7 @@ async fn an_invalid_secret_is_rejected_with_the_name_of_its_file() {
             assert_eq!(error, SecretsUnavailable::InvalidSecret { path, problem });
         }
     }
-    // These are valid secrets.
+    // These files contain valid secrets.
     for text in ["\"half", "c2VjcmV0==", "AB_CD==", "a=b", "lower_case=x"] {
         mounted.write(CLIENT, text);
         let secrets = SecretFiles::new().client_secret(&path).secrets().await;
@@ -148,7 +148,8 @@ async fn a_kubernetes_secret_volume_is_read_atomically() {
         mounted.write(&format!("{version}/{CLIENT}"), format!("secret {text}"));
         mounted.write(&format!("{version}/{KEY}"), format!("key {text}"));
     }
-    // One link leads to the old version and one to the new version, as during the swap.
+    // One link points to the old version and one link points to the new version, as during the
+    // swap.
     symlink(format!("..1/{CLIENT}"), mounted.path(CLIENT)).unwrap();
     symlink(format!("..data/{KEY}"), mounted.path(KEY)).unwrap();
     symlink("..2", mounted.path("..data")).unwrap();

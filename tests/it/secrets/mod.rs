@@ -1,5 +1,5 @@
-//! Rotation of secrets while the app runs. A working secret is never replaced by one that does
-//! not work, and no login fails.
+//! Tests of the rotation of secrets while the app runs. The app never replaces a working secret by
+//! a secret that does not work, and no login fails.
 
 mod app;
 mod client_secret;
@@ -25,7 +25,7 @@ use kycport::{
 
 use crate::direct::relying_party_with;
 
-/// Text in a provider's error that must never be shown.
+/// Text in an error of the provider. The app must never log or return this text.
 pub(crate) const CANARY: &str = "canary-in-the-error-of-a-provider";
 
 /// Secret store of the tenant.
@@ -90,13 +90,13 @@ impl RotationTest {
         }
     }
 
-    /// Stores these secrets in the vault and returns the result of a reload.
+    /// Stores these secrets in the vault, and returns the result of a reload.
     pub(crate) async fn reload(&self, secrets: Secrets) -> RotationReport {
         self.vault.holds(secrets);
         self.party.reload_secrets().await.unwrap()
     }
 
-    /// Returns the number of requests to an endpoint since the last call.
+    /// Returns the number of requests to an endpoint since the last call of this function.
     pub(crate) fn asked(&self, endpoint: Endpoint) -> usize {
         let asked = self.kyc.requests(endpoint).count();
         self.kyc.forget_requests();

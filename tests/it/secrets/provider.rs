@@ -1,4 +1,4 @@
-//! Failures of a secrets provider, and concurrent reloads.
+//! Tests of failures of a secrets provider, and of concurrent reloads.
 
 use futures_util::poll;
 use kycport::{

@@ -1,4 +1,4 @@
-//! Logs, errors and debug output of secret rotation contain no secret.
+//! Test that logs, errors and debug output of a secret rotation contain no secret.
 
 use kycport::{
     mock::{Endpoint, OldSecret},

@@ -1,4 +1,4 @@
-//! Rotation of the tenant API key.
+//! Tests of the rotation of the tenant API key.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ impl RotationTest {
         self.party.status().status(self.ada.id()).await.map(drop)
     }
 
-    /// Reloads a new key whose check fails, so that the key is pending.
+    /// Reloads a new key. Its check fails, so the key is pending.
     async fn reload_as_pending(&self, new: Secrets) {
         let fault = self.kyc.on(Endpoint::Status).fail(503).once();
         let report = self.reload(new).await;
@@ -120,7 +120,7 @@ async fn a_key_without_permission_is_not_activated() {
         report.tenant_api_key,
         RotationOutcome::Pending(PendingReason::Rejected)
     );
-    // 403 concerns the permission, so the pending key is not tried.
+    // The client does not try the pending key after a 403, because a 403 concerns the permission.
     setup.asked(Endpoint::Status);
     setup.status().await.unwrap_err();
     assert_eq!(setup.asked(Endpoint::Status), 1);
@@ -176,7 +176,7 @@ async fn a_rate_limited_check_does_not_pause_status_requests() {
     assert_eq!(report.tenant_api_key, pending);
     assert_eq!(setup.status().await, Ok(()));
     setup.asked(Endpoint::Status);
-    // Checks of a key respect the rate limit.
+    // The check of a key respects KYCPort's rate limit.
     assert_eq!(setup.reload(new.clone()).await.tenant_api_key, pending);
     assert_eq!(setup.asked(Endpoint::Status), 0);
     setup.kyc.clock().advance(Duration::from_secs(3600));
@@ -204,7 +204,7 @@ async fn checks_of_a_rejected_key_back_off() {
         setup.kyc.clock().advance(Duration::from_secs(60));
     }
     assert_eq!(checks, [0, 1, 3, 7, 15, 31, 63, 123]);
-    // A different key is checked immediately.
+    // The client checks a different key immediately.
     let new = setup.rotate_key(OldSecret::Stays);
     assert_eq!(
         setup.reload(new).await.tenant_api_key,

@@ -1,5 +1,5 @@
-//! Rotation of the webhook secret. Old and new secrets are accepted until the new secret has
-//! signed a delivery, and for a further period.
+//! Tests of the rotation of the webhook secret. The receiver accepts old and new secrets until the
+//! new secret has signed a delivery, and for a further period.
 
 use std::time::Duration;
 
@@ -120,7 +120,8 @@ async fn a_configured_previous_secret_is_accepted_without_time_limit() {
     assert_eq!(verified_by(&verifier, NEW), "current");
     setup.kyc.clock().advance(1000 * HOUR);
     assert_eq!(verified_by(&verifier, OLD), "previous");
-    // An omitted previous secret stays. A replaced one is removed.
+    // A reload without a previous secret keeps the previous secret. After a reload with another
+    // previous secret, the receiver accepts the old secret for 96 more hours.
     setup.reload(Secrets::new().webhook_secret(NEW)).await;
     setup.kyc.clock().advance(1000 * HOUR);
     assert_eq!(verified_by(&verifier, OLD), "previous");
@@ -144,7 +145,7 @@ async fn a_removed_previous_secret_is_rejected_immediately_and_permanently() {
     assert_eq!(verified_by(&verifier, OLD), "previous");
     assert_eq!(setup.party.remove_previous_webhook_secrets(), 1);
     assert_eq!(verified_by(&verifier, OLD), NO_SECRET);
-    // The vault may still contain the removed secret.
+    // A removed secret stays rejected even if the vault still contains it.
     setup.reload(both).await;
     assert_eq!(verified_by(&verifier, OLD), NO_SECRET);
     let back = setup.reload(Secrets::new().webhook_secret(OLD)).await;
@@ -167,10 +168,12 @@ async fn at_most_eight_secrets_are_accepted() {
         reload(n).await;
     }
     assert_eq!(verifier.secret_names().len(), 8);
-    // A secret that has signed deliveries stays. The newer secrets have signed none.
+    // The receiver keeps a secret that has signed deliveries. The newer secrets have signed no
+    // delivery.
     assert_eq!(verified_by(&verifier, OLD), "previous-7");
     assert_eq!(verified_by(&verifier, &new(13)), NO_SECRET);
-    // A secret that is not the newest signs a delivery here, so it also stays.
+    // A secret that is not the newest secret signs a delivery here, so the receiver also keeps this
+    // secret.
     assert_eq!(verified_by(&verifier, &new(14)), "previous-6");
     for n in 21..=40 {
         reload(n).await;
@@ -178,7 +181,8 @@ async fn at_most_eight_secrets_are_accepted() {
     assert_eq!(verified_by(&verifier, OLD), "previous-7");
     assert_eq!(verified_by(&verifier, &new(14)), "previous-6");
     assert_eq!(verified_by(&verifier, &new(34)), NO_SECRET);
-    // A secret whose period has ended is evicted before one that has signed nothing.
+    // The receiver evicts a secret whose period has ended before a secret that has signed no
+    // delivery.
     assert_eq!(verified_by(&verifier, &new(40)), "current");
     setup.kyc.clock().advance(96 * HOUR);
     assert_eq!(verifier.secret_names(), ["current"]);
@@ -216,7 +220,8 @@ async fn among_secrets_that_have_signed_the_oldest_is_evicted() {
         setup.reload(both.previous_webhook_secret(NEWER)).await;
         assert_eq!(verified_by(&verifier, &secret), "current");
     }
-    // The configured previous secret stays, although it has signed nothing.
+    // The receiver keeps the configured previous secret, although this secret has signed no
+    // delivery.
     assert_eq!(verified_by(&verifier, NEWER), "previous");
     assert_eq!(verified_by(&verifier, OLD), NO_SECRET);
     assert_eq!(verified_by(&verifier, &format!("{NEW} 2")), "previous-7");
@@ -269,8 +274,8 @@ async fn a_receiver_accepts_deliveries_during_a_rotation() {
     ada.reject();
     hooks.settled().await;
 
-    // The new secret is deployed before KYCPort signs with it. The old secret is still
-    // accepted.
+    // The operator deploys the new secret before KYCPort signs with this secret. The receiver still
+    // accepts the old secret.
     let new = hooks.rotate_secret();
     vault.holds(Secrets::new().webhook_secret(new));
     party.reload_secrets().await.unwrap();
