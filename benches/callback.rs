@@ -50,9 +50,9 @@ const NOTHING: &str = "/nothing";
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 
 const ROWS: [&str; 6] = [
-    "callback, over a socket",
-    "callback, in process (tower)",
-    "route that does nothing, over a socket",
+    "callback over a socket",
+    "callback in process (tower)",
+    "empty route over a socket",
     "OidcClient::finish",
     "token request",
     "two signatures",

@@ -147,7 +147,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 /// Starts a new app process for each path, and measures its peak memory above its idle memory.
 async fn memory(kyc: &MockIssuer, sink: &Sink, file: &Path) {
-    println!("peak memory of the app's process above its idle, 64 MiB uploaded:");
+    println!("peak memory of the app's process above its idle memory, for uploads of 64 MiB:");
     for (name, way, is_slow, at_once) in [
         ("the relay", Way::ForwardedUpload, false, 1),
         ("the relay, KYCPort slow", Way::ForwardedUpload, true, 1),

@@ -18,17 +18,17 @@
     reason = "a benchmark prints its results and may panic"
 )]
 
-#[expect(dead_code, reason = "other targets use the rest")]
+#[expect(dead_code, reason = "other targets use the other items")]
 #[path = "../../tests/it/app_process.rs"]
 mod app_process;
 #[path = "../../tests/it/chaos/mod.rs"]
 mod chaos;
-#[expect(dead_code, reason = "the tests use the rest")]
+#[expect(dead_code, reason = "the tests use the other items")]
 #[path = "../../tests/it/servers.rs"]
 mod servers;
 #[path = "../../tests/it/sqlite_file.rs"]
 mod sqlite_file;
-#[expect(dead_code, reason = "the tests use the rest")]
+#[expect(dead_code, reason = "the tests use the other items")]
 #[path = "../../tests/it/visitor.rs"]
 mod visitor;
 

@@ -28,20 +28,20 @@
 )]
 
 #[path = "../../tests/it/app_process.rs"]
-#[expect(dead_code, reason = "the tests use the rest")]
+#[expect(dead_code, reason = "the tests use the other items")]
 mod app_process;
 mod apps;
 mod machine;
 mod peers;
 mod requests;
 #[path = "../../tests/it/servers.rs"]
-#[expect(dead_code, reason = "the tests use the rest")]
+#[expect(dead_code, reason = "the tests use the other items")]
 mod servers;
 mod sessions;
 #[path = "../../tests/it/sqlite_file.rs"]
 mod sqlite_file;
 #[path = "../../tests/it/visitor.rs"]
-#[expect(dead_code, reason = "the tests use the rest")]
+#[expect(dead_code, reason = "the tests use the other items")]
 mod visitor;
 #[path = "../shared/wire.rs"]
 mod wire;

@@ -34,7 +34,7 @@
 mod load;
 mod receiver;
 mod receiving;
-#[expect(dead_code, reason = "the tests use the rest")]
+#[expect(dead_code, reason = "the tests use the other items")]
 #[path = "../../tests/it/servers.rs"]
 mod servers;
 #[path = "../../tests/it/sqlite_file.rs"]

@@ -22,7 +22,7 @@ use sqlx::{
 };
 use tokio::net::TcpListener;
 
-pub(crate) const SECRET: &str = "a webhook secret of the benches";
+pub(crate) const SECRET: &str = "the webhook secret of the benchmarks";
 /// Number of Postgres connections for the handler's own transactions.
 const CONNECTIONS: u32 = 16;
 

@@ -58,7 +58,7 @@ fn the_type_must_be_at_jwt() {
             ),
             ("more", ACCESS.header_set("typ", "cat+jwt"), wrong()),
             (
-                "another prefix of the same length",
+                "the prefix differs and has the same length",
                 ACCESS.header_set("typ", "applicationxat+jwt"),
                 wrong(),
             ),
@@ -97,14 +97,14 @@ fn client_id_and_jti_are_validated_if_present() {
                 claim("client_id", Mismatch),
             ),
             (
-                "client of the wrong type",
+                "client_id has the wrong type",
                 ACCESS.set("client_id", json!([CLIENT])),
                 claim("client_id", Mistyped),
             ),
             ("client null", ACCESS.set("client_id", Value::Null), Ok(())),
             ("empty jti", ACCESS.set("jti", ""), claim("jti", Mistyped)),
             (
-                "jti of the wrong type",
+                "jti has the wrong type",
                 ACCESS.set("jti", 1),
                 claim("jti", Mistyped),
             ),
@@ -226,7 +226,7 @@ fn the_configured_clock_skew_applies() {
     check_table(
         &expected,
         vec![(
-            "expired ten minutes ago",
+            "the token expired ten minutes ago",
             ACCESS.set("exp", NOW - 599),
             Ok(()),
         )],

@@ -147,7 +147,7 @@ pub(crate) fn run(app: impl Future<Output = Router>) {
     runtime.block_on(async { serve(app.await).await });
 }
 
-#[expect(clippy::print_stdout, reason = "the parent process reads it")]
+#[expect(clippy::print_stdout, reason = "the parent process reads the output")]
 async fn serve(app: Router) {
     let marked = app.layer(map_response(async |mut answer: Response| {
         let mark = HeaderValue::from_static("1");

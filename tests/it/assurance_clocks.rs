@@ -28,7 +28,9 @@ async fn a_rejection_received_by_one_instance_applies_at_another_that_has_no_sou
     // The assurance has no source: there is no tenant key, and the access token has expired.
     for ahead in AHEAD {
         for received_by_first in [true, false] {
-            let what = format!("{ahead} ms ahead, received by the first: {received_by_first}");
+            let what = format!(
+                "the clock is {ahead} ms ahead, the first instance receives the event: {received_by_first}"
+            );
             let setup = AssuranceTest::new().await;
             let one = setup.instance(Key::None).await;
             let two = setup.instance_at(Key::None, ahead).await;

@@ -94,7 +94,7 @@ async fn a_login_link_accepts_return_to_and_no_protocol_parameter() {
     let to = page.location().unwrap();
     let pairs: Vec<_> = to.query_pairs().collect();
     let query: BTreeMap<_, _> = pairs.iter().cloned().collect();
-    assert_eq!(query.len(), pairs.len(), "no parameter is repeated");
+    assert_eq!(query.len(), pairs.len(), "a parameter is repeated");
     assert_eq!(
         query.keys().map(AsRef::as_ref).collect::<Vec<&str>>(),
         [

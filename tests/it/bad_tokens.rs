@@ -40,7 +40,7 @@ fn claim(name: &'static str, problem: ClaimError) -> Verdict {
 /// results differ.
 #[expect(
     clippy::match_same_arms,
-    reason = "a table in the order of the case numbers"
+    reason = "the table is in the order of the case numbers"
 )]
 fn common(tamper: Tamper, kind: TokenKind) -> Option<Verdict> {
     use Tamper as T;
@@ -172,7 +172,7 @@ fn id_token(tamper: Tamper) -> Verdict {
 /// Expected result for an access token under the default settings.
 #[expect(
     clippy::match_same_arms,
-    reason = "a table in the order of the case numbers"
+    reason = "the table is in the order of the case numbers"
 )]
 fn access_token(tamper: Tamper) -> Verdict {
     use Tamper as T;

@@ -536,7 +536,7 @@ async fn slow_uploads_keep_nobody_else_from_uploading() {
         .await
         .unwrap();
     let sent = tokio::time::timeout(Duration::from_secs(8), setup.send(good()));
-    let (status, told) = sent.await.expect("slow uploads keep others out");
+    let (status, told) = sent.await.expect("slow uploads block another person");
     assert_eq!(status, 200, "{told}");
 }
 
@@ -560,7 +560,7 @@ async fn one_person_has_four_uploads_in_progress_at_most() {
             return;
         }
     }
-    panic!("the ended uploads still count");
+    panic!("the cancelled uploads still use capacity");
 }
 
 #[tokio::test]

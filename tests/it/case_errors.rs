@@ -292,7 +292,7 @@ async fn waiting_returns_the_last_read_case_if_later_reads_fail() {
     seen.assert_hit();
     fault.assert_hit();
     let WaitOutcome::StillPending(seen) = waited.unwrap() else {
-        panic!("the case is still undecided");
+        panic!("expected StillPending");
     };
     assert_eq!(seen.status, CaseStatus::Deciding);
 }

@@ -630,7 +630,7 @@ async fn waiting_for_a_decision_ends_with_the_decision_or_the_time_limit() {
         .wait_until_decided(&case.id, Duration::from_millis(50))
         .await;
     let WaitOutcome::StillPending(seen) = waited.unwrap() else {
-        panic!("the case is still undecided");
+        panic!("expected StillPending");
     };
     assert_eq!(seen.status, CaseStatus::Deciding);
     kyc.forget_requests();
@@ -639,7 +639,7 @@ async fn waiting_for_a_decision_ends_with_the_decision_or_the_time_limit() {
         kyc.cases().review(&case.id, &Outcome::Approved).unwrap();
     });
     let WaitOutcome::Decided(_, decision) = waited.unwrap() else {
-        panic!("the case is undecided");
+        panic!("expected Decided");
     };
     assert!(decision.is_approved());
     assert_eq!(decision.human_verified, Some(true));

@@ -10,7 +10,7 @@ use crate::{
 const LENGTH: Duration = Duration::from_secs(10);
 
 #[test]
-#[ignore = "run by other tests in a child process"]
+#[ignore = "other tests run this test in a child process"]
 fn an_instance() {
     ran_as_app();
 }

@@ -525,7 +525,11 @@ async fn requests_to_an_unavailable_issuer_back_off() {
         kyc.clock()
             .advance(Duration::from_millis(back_off * 1000 - 1));
         assert!(begin(&app).await.is_err());
-        assert_eq!(fault.hits(), asked, "none within {back_off} s");
+        assert_eq!(
+            fault.hits(),
+            asked,
+            "a request was sent within {back_off} s"
+        );
         kyc.clock().advance(Duration::from_millis(1));
     }
     drop(fault);
@@ -808,7 +812,7 @@ fn a_runtime_that_has_ended_fails_only_its_own_caller() {
 
     let login = result
         .recv_timeout(seconds(20))
-        .expect("the login does not return");
+        .expect("the login did not return");
 
     assert_eq!(login, Poll::Ready(Err(ProviderError::Interrupted)));
     let runtime = tokio::runtime::Runtime::new().unwrap();

@@ -154,7 +154,7 @@ async fn every_broken_part_of_kycport_is_reported() {
             &[("clock", Fail)],
         ),
         (
-            "the clock is off",
+            "the clock is slightly behind",
             |kyc| {
                 kyc.on(Endpoint::Discovery)
                     .add_header("date", &date(kyc, 40))
@@ -162,7 +162,7 @@ async fn every_broken_part_of_kycport_is_reported() {
             &[("clock", Warn)],
         ),
         (
-            "no date",
+            "the date is invalid",
             |kyc| kyc.on(Endpoint::Discovery).add_header("date", "soon"),
             &[("clock", NotChecked)],
         ),
@@ -279,10 +279,10 @@ async fn secrets_are_checked_after_a_reload() {
     };
     assert_found("public client", "no webhook secret is configured").await;
     *secrets.lock().unwrap() = Secrets::new()
-        .client_secret("a secret that KYCPort does not know")
-        .webhook_secret("the webhook secret of old");
+        .client_secret("an unknown client secret")
+        .webhook_secret("the old webhook secret");
     assert_found("not proven yet", "configured: current").await;
-    let new = kycport::Secret::new("the webhook secret that is new");
+    let new = kycport::Secret::new("the new webhook secret");
     *secrets.lock().unwrap() = Secrets::new()
         .client_secret(kyc.client().secret().unwrap())
         .webhook_secret(new.expose());

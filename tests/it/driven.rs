@@ -47,7 +47,7 @@ pub(crate) async fn wait_for(page: &Client, css: &str) {
     if page.wait().for_element(Locator::Css(css)).await.is_err() {
         let url = page.current_url().await.unwrap();
         let source = page.source().await.unwrap();
-        panic!("no {css} at {url}:\n{source}");
+        panic!("the page {url} has no element {css}:\n{source}");
     }
 }
 
@@ -105,7 +105,9 @@ pub(crate) struct BrowserTest {
 impl BrowserTest {
     pub(crate) async fn open(name: &str) -> Option<Self> {
         let Some(example) = example(name) else {
-            skip("the example is not built (`cargo test` builds it, `cargo test --test it` not)");
+            skip(
+                "the example is not built: run `cargo test`, because `cargo test --test it` does not build examples",
+            );
             return None;
         };
         let browser = Driven::open().await?;
@@ -132,10 +134,10 @@ impl BrowserTest {
 fn skip(reason: &str) {
     assert!(
         std::env::var_os("KYCPORT_REQUIRE_BROWSER").is_none(),
-        "the browser test is required, but {reason}"
+        "the browser test is required, but it cannot run: {reason}"
     );
     let mut stderr = std::io::stderr();
-    writeln!(stderr, "SKIPPED: the browser test: {reason}").unwrap();
+    writeln!(stderr, "SKIPPED: the browser test cannot run: {reason}").unwrap();
 }
 
 fn is_installed(tool: &str) -> bool {

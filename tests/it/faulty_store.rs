@@ -86,7 +86,7 @@ impl Gate {
     pub(crate) async fn reached(&self) {
         let limit = Duration::from_secs(20);
         let reached = tokio::time::timeout(limit, self.0.reached()).await;
-        reached.expect("an operation should reach the gate within 20 s");
+        reached.expect("no operation reached the gate within 20 s");
     }
 
     /// Lets one operation pass.

@@ -385,7 +385,10 @@ fn no_cycle(folder: &[&str], counts: impl Fn(&Path) -> bool) {
         let before = arrows.len();
         let left: BTreeSet<String> = arrows.keys().cloned().collect();
         arrows.retain(|_, targets| targets.iter().any(|it| left.contains(it)));
-        assert!(arrows.len() < before, "a cycle in {folder:?}: {arrows:?}");
+        assert!(
+            arrows.len() < before,
+            "{folder:?} has an import cycle: {arrows:?}"
+        );
     }
 }
 

@@ -83,23 +83,23 @@ fn openid_client_rejects_malformed_responses() {
     assert_all_pass(&kyc, &[case("valid", "accept")]);
     let edits: [(&str, Rule); 5] = [
         (
-            "no iss in the callback",
+            "the callback has no iss",
             kyc.edit_authorization_response(|all| all.retain(|(name, _)| name != "iss")),
         ),
         (
-            "another iss in the callback",
+            "the callback has another iss",
             kyc.edit_authorization_response(|all| tamper_with(all, "iss")),
         ),
         (
-            "another state in the callback",
+            "the callback has another state",
             kyc.edit_authorization_response(|all| tamper_with(all, "state")),
         ),
         (
-            "an unknown token type",
+            "the token type is unknown",
             kyc.edit_token_response(|json| json["token_type"] = "mac".into()),
         ),
         (
-            "userinfo of another person",
+            "userinfo is about another person",
             kyc.edit_userinfo(|json| json["sub"] = "somebody else".into()),
         ),
     ];
@@ -213,8 +213,12 @@ fn folder() -> PathBuf {
 fn skip(reason: &str) {
     assert!(
         std::env::var_os("KYCPORT_REQUIRE_NODE").is_none(),
-        "the foreign relying party is required, but {reason}"
+        "the foreign relying party is required, but it cannot run: {reason}"
     );
     let mut stderr = std::io::stderr();
-    writeln!(stderr, "SKIPPED: the foreign relying party: {reason}").unwrap();
+    writeln!(
+        stderr,
+        "SKIPPED: the foreign relying party cannot run: {reason}"
+    )
+    .unwrap();
 }

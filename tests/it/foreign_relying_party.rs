@@ -20,7 +20,10 @@ use serde::{Deserialize, Serialize};
 const REDIRECT_URI: &str = "http://127.0.0.1:9/callback";
 
 /// The claims of the scope `kyc`.
-#[expect(clippy::struct_field_names, reason = "the names are those on the wire")]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the fields have the names of the claims"
+)]
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Kyc {
     kyc_status: String,

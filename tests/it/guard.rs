@@ -308,7 +308,7 @@ async fn every_unmet_requirement_gets_its_own_response() {
         warm.kyc.clock().advance(Duration::from_secs(601));
         warm.kyc.forget_requests();
         assert_demotion(&warm, &good, (path, code), &format!("{code} stale")).await;
-        assert!(warm.asked() > 0, "{code}: no status request");
+        assert!(warm.asked() > 0, "{code}: the guard sent no status request");
         let login = warm.app.url("/auth/login");
         bad.sign_in(login, &person).await.unwrap().assert_ok();
         assert_demotion(&warm, &bad, (path, code), &format!("{code} known")).await;
@@ -390,7 +390,11 @@ fn breaks() -> Vec<(&'static str, Break, Option<&'static str>)> {
             |on| on.fail(429).retry_after(60).always(),
             Some("60"),
         ),
-        ("429 without a time", |on| on.fail(429).always(), Some("1")),
+        (
+            "429 without Retry-After",
+            |on| on.fail(429).always(),
+            Some("1"),
+        ),
         ("500", |on| on.fail(500).always(), None),
         ("502", |on| on.fail(502).always(), None),
         ("503", |on| on.fail(503).always(), None),
@@ -457,7 +461,7 @@ fn breaks() -> Vec<(&'static str, Break, Option<&'static str>)> {
             None,
         ),
         (
-            "status of another type",
+            "the status has another type",
             |on| edit_response(on, |it| it["kyc_status"] = json!(true)),
             None,
         ),
@@ -500,7 +504,10 @@ async fn an_unknown_status_gets_503_and_admits_nobody() {
             let what = format!("{what}, {cache}");
             let before = fault.hits();
             let page = setup.page(browser, "/guarded").await;
-            assert!(fault.hits() > before, "{what}: no status request");
+            assert!(
+                fault.hits() > before,
+                "{what}: the guard sent no status request"
+            );
             assert_unavailable(&page, &what);
             let fetch = setup.fetch(browser, "/guarded").await;
             assert_unavailable(&fetch, &what);

@@ -67,7 +67,7 @@ fn the_type_is_jwt_or_absent() {
             ),
             ("another prefix", ID.header_set("typ", "text/jwt"), wrong()),
             (
-                "another prefix of the same length",
+                "the prefix differs and has the same length",
                 ID.header_set("typ", "multipart---jwt"),
                 wrong(),
             ),
@@ -102,12 +102,12 @@ fn the_nonce_must_match_the_login() {
             ),
             ("empty", ID.set("nonce", ""), claim("nonce", Mismatch)),
             (
-                "a prefix of the nonce",
+                "the claim is a prefix of the nonce",
                 ID.set("nonce", "n-0S6_WzA2M"),
                 claim("nonce", Mismatch),
             ),
             (
-                "the nonce with a suffix",
+                "the claim is the nonce with a suffix",
                 ID.set("nonce", "n-0S6_WzA2Mjj"),
                 claim("nonce", Mismatch),
             ),
@@ -220,7 +220,11 @@ fn auth_time_must_respect_max_age() {
                 claim("auth_time", Missing),
             ),
             ("now", at(NOW), Ok(())),
-            ("exactly the skew ahead", at(NOW + SKEW), Ok(())),
+            (
+                "the time is ahead by exactly the skew",
+                at(NOW + SKEW),
+                Ok(()),
+            ),
             (
                 "one second more",
                 at(NOW + SKEW + 1),
@@ -233,11 +237,15 @@ fn auth_time_must_respect_max_age() {
                 claim("auth_time", Past),
             ),
             ("1970", at(0), claim("auth_time", Past)),
-            ("the end of time", at(i64::MAX), claim("auth_time", Future)),
+            (
+                "the time is the maximum time",
+                at(i64::MAX),
+                claim("auth_time", Future),
+            ),
         ],
     );
     expected.max_age = Some(Duration::MAX);
-    check_table(&expected, vec![("no age is too old", at(0), Ok(()))]);
+    check_table(&expected, vec![("every age is accepted", at(0), Ok(()))]);
     // This login requests no `max_age`. The claim `auth_time` is informative, but it must be a
     // valid time.
     check_table(

@@ -464,8 +464,8 @@ fn invalid_members() -> Vec<(&'static str, Value)> {
         ),
         ("an unknown kty", with("kty", json!("AKP"))),
         ("kty in capitals", with("kty", json!("okp"))),
-        ("kty as a number", with("kty", json!(1))),
-        ("kid as a number", with("kid", json!(1))),
+        ("kty is a number", with("kty", json!(1))),
+        ("kid is a number", with("kid", json!(1))),
         (
             "RSA",
             json!({ "kty": "RSA", "kid": "invalid", "n": x, "e": "AQAB", "alg": "RS256" }),
@@ -480,7 +480,7 @@ fn invalid_members() -> Vec<(&'static str, Value)> {
         // Covers threat case 19.
         ("use: enc", with("use", json!("enc"))),
         ("use: nothing", with("use", json!(""))),
-        ("use as an array", with("use", json!(["sig"]))),
+        ("use is an array", with("use", json!(["sig"]))),
         ("key_ops: sign", with("key_ops", json!(["sign"]))),
         ("key_ops: none", with("key_ops", json!([]))),
         ("key_ops as text", with("key_ops", json!("verify"))),
@@ -494,13 +494,13 @@ fn invalid_members() -> Vec<(&'static str, Value)> {
             "no x",
             json!({ "kty": "OKP", "crv": "Ed25519", "kid": "invalid" }),
         ),
-        ("x of 0 bytes", okp(bytes(0))),
-        ("x of 31 bytes", okp(bytes(31))),
-        ("x of 33 bytes", okp(bytes(33))),
-        ("x of 72 bytes", okp(bytes(72))),
+        ("x has 0 bytes", okp(bytes(0))),
+        ("x has 31 bytes", okp(bytes(31))),
+        ("x has 33 bytes", okp(bytes(33))),
+        ("x has 72 bytes", okp(bytes(72))),
         ("x padded", okp(json!(format!("{x}=")))),
         ("x in base64", okp(json!("+/".repeat(21) + "A"))),
-        ("x as a number", okp(json!(9))),
+        ("x is a number", okp(json!(9))),
         // Covers threat case 21.
         (
             "order 1",
@@ -515,7 +515,7 @@ fn invalid_members() -> Vec<(&'static str, Value)> {
             small("0000000000000000000000000000000000000000000000000000000000000000"),
         ),
         (
-            "order 4, other sign bit",
+            "order 4, with the other sign bit",
             small("0000000000000000000000000000000000000000000000000000000000000080"),
         ),
         (

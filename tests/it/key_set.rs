@@ -101,7 +101,7 @@ fn only_ed25519_verification_keys_are_accepted() {
         ),
         ("kty lower case", with("kty", "okp"), false),
         ("kty AKP", with("kty", "AKP"), false),
-        ("kty EC with our crv", with("kty", "EC"), false),
+        ("kty is EC, and crv is Ed25519", with("kty", "EC"), false),
         ("X25519", with("crv", "X25519"), false),
         ("Ed448", with("crv", "Ed448"), false),
         ("crv lower case", with("crv", "ed25519"), false),
@@ -120,7 +120,7 @@ fn only_ed25519_verification_keys_are_accepted() {
         ("sign only", with("key_ops", json!(["sign"])), false),
         ("encrypt", with("key_ops", json!(["encrypt"])), false),
         ("empty key_ops", with("key_ops", json!([])), false),
-        ("key_ops not a list", with("key_ops", "verify"), false),
+        ("key_ops is not a list", with("key_ops", "verify"), false),
         ("alg Ed25519", with("alg", "Ed25519"), false),
         ("alg ES256", with("alg", "ES256"), false),
         ("alg HS256", with("alg", "HS256"), false),
@@ -131,11 +131,15 @@ fn only_ed25519_verification_keys_are_accepted() {
             json!({"kty": "oct", "kid": KID, "k": "c2VjcmV0", "alg": "HS256"}),
             false,
         ),
-        ("oct with OKP members", with("kty", "oct"), false),
+        (
+            "kty is oct, with the members of OKP",
+            with("kty", "oct"),
+            false,
+        ),
     ];
     // Covers threat case 20.
     for size in [0, 1, 31, 33, 72, 4096] {
-        table.push(("x of another size", with("x", b64(vec![7; size])), false));
+        table.push(("x has another size", with("x", b64(vec![7; size])), false));
     }
     let mut encoded = (1..).map(|seed| b64(key(seed).verifying_key().to_bytes()));
     let x = encoded.find(|x| x.contains(['-', '_'])).unwrap();
@@ -148,7 +152,7 @@ fn only_ed25519_verification_keys_are_accepted() {
         "é".repeat(43),
     ];
     for x in bad_base64 {
-        table.push(("x not canonical base64url", with("x", x), false));
+        table.push(("x is not canonical base64url", with("x", x), false));
     }
     for (name, member, is_accepted) in table {
         let alone = read(&json!({"keys": [member]}));
@@ -214,9 +218,9 @@ fn weak_and_non_canonical_keys_are_rejected() {
         ("the identity point", little(1, 0, 0)),
         ("order 2", little(0xec, 0xff, 0x7f)),
         ("order 4", little(0, 0, 0)),
-        ("order 4, other sign bit", little(0, 0, 0x80)),
+        ("order 4, with the other sign bit", little(0, 0, 0x80)),
         ("order 8", order_eight),
-        ("identity, sign bit set", little(1, 0, 0x80)),
+        ("identity, with a sign bit", little(1, 0, 0x80)),
         ("y = p", little(0xed, 0xff, 0x7f)),
         ("y = p + 1", little(0xee, 0xff, 0x7f)),
         // The point has a large order but is encoded as y + p. No correct implementation encodes a
@@ -254,14 +258,19 @@ fn a_token_is_verified_by_the_key_with_its_kid() {
         ("unknown", Some("c"), vec![a(), b()], Err(R::UnknownKey)),
         ("unknown, one key", Some("c"), vec![a()], Err(R::UnknownKey)),
         (
-            "kid in the token, none in the key",
+            "the token has a kid, and the key has no kid",
             Some("a"),
             vec![bare(1)],
             Err(R::UnknownKey),
         ),
         // Covers threat case 16.
         ("absent, one key", None, vec![a()], Ok(())),
-        ("absent, one key without kid", None, vec![bare(1)], Ok(())),
+        (
+            "the token has no kid, and one key has no kid",
+            None,
+            vec![bare(1)],
+            Ok(()),
+        ),
         (
             "absent, two keys",
             None,
@@ -269,13 +278,13 @@ fn a_token_is_verified_by_the_key_with_its_kid() {
             Err(R::AmbiguousKey),
         ),
         (
-            "absent, one key with and one without kid",
+            "the token has no kid, one key has a kid, and one key has no kid",
             None,
             vec![bare(1), b()],
             Err(R::AmbiguousKey),
         ),
         (
-            "absent, two keys without kid",
+            "the token has no kid, and two keys have no kid",
             None,
             vec![bare(1), bare(2)],
             Err(R::AmbiguousKey),
@@ -288,13 +297,13 @@ fn a_token_is_verified_by_the_key_with_its_kid() {
         ),
         // Covers threat case 17.
         (
-            "duplicate kid, same key",
+            "one key occurs twice with the same kid",
             Some("a"),
             vec![a(), a(), b()],
             Err(R::AmbiguousKey),
         ),
         (
-            "duplicate kid, two keys",
+            "two keys have the same kid",
             Some("a"),
             vec![a(), jwk(&key(2), "a"), b()],
             Err(R::AmbiguousKey),
@@ -306,19 +315,19 @@ fn a_token_is_verified_by_the_key_with_its_kid() {
             Err(R::AmbiguousKey),
         ),
         (
-            "unique kid next to a duplicate",
+            "the kid is unique, and another kid is duplicate",
             Some("b"),
             vec![jwk(&key(1), "b"), a(), a()],
             Ok(()),
         ),
         (
-            "absent, next to a duplicate",
+            "the token has no kid, and a kid of the set is duplicate",
             None,
             vec![jwk(&key(1), "b"), a(), a()],
             Err(R::AmbiguousKey),
         ),
         (
-            "duplicate kid, one key for encryption",
+            "two keys have the same kid, and one key is for encryption",
             Some(KID),
             vec![jwk(&key(1), KID), with("use", "enc")],
             Ok(()),

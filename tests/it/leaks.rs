@@ -89,7 +89,7 @@ pub(crate) struct Secrets(Vec<(&'static str, String)>);
 impl Secrets {
     pub(crate) fn add(&mut self, name: &'static str, value: impl Into<String>) {
         let value = value.into();
-        assert!(value.len() >= 8, "{name} is too short to look for");
+        assert!(value.len() >= 8, "{name} is too short for a search");
         self.0.push((name, value));
     }
 
@@ -155,7 +155,7 @@ impl Secrets {
     /// Asserts that the response contains no secret, except in `set-cookie` and in redirects to
     /// KYCPort.
     fn assert_not_served(&self, page: &Page) {
-        let place = format!("the answer of {}", page.url().path());
+        let place = format!("the response of {}", page.url().path());
         self.assert_absent(&place, page.body());
         let to_issuer = page.location().is_some_and(|to| to.path() == "/authorize");
         for (name, value) in page.headers() {
@@ -516,7 +516,7 @@ async fn webhook_contents_are_not_logged() {
     }
     let mut secrets = Secrets::default();
     for value in signatures {
-        secrets.add("an event's id or signature", value);
+        secrets.add("the id or the signature of an event", value);
     }
     secrets.add("the secret", kyc.webhooks().secret());
     secrets.add("the person", ada.id());
@@ -539,7 +539,7 @@ async fn webhook_contents_are_not_logged() {
         "status_unavailable",
         "unknown_type",
     ] {
-        assert!(text.contains(line), "the log says {line}: {text}");
+        assert!(text.contains(line), "the log contains {line}: {text}");
     }
     assert!(!text.lines().any(|line| line.starts_with("level=ERROR")));
 }

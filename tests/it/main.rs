@@ -10,7 +10,7 @@
 )]
 
 mod access_token;
-#[expect(dead_code, reason = "a benchmark uses the rest")]
+#[expect(dead_code, reason = "a benchmark uses the other items")]
 mod app_process;
 mod assurance_clocks;
 mod assurance_order;
@@ -72,7 +72,7 @@ mod refresh;
 mod revocation;
 mod sealed;
 mod secrets;
-#[expect(dead_code, reason = "a benchmark uses the rest")]
+#[expect(dead_code, reason = "a benchmark uses the other items")]
 mod servers;
 mod session;
 mod sign_in;

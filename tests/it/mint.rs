@@ -194,7 +194,7 @@ impl Mint {
                 let token = sign(&header, &format!("{claims:size$}"));
                 (token.len() == length).then_some(token)
             })
-            .expect("a token of that length")
+            .expect("no token has this length")
     }
 }
 

@@ -132,7 +132,7 @@ async fn instances_with_the_same_log_key_use_the_same_pseudonyms() {
         let entry = observed.of("kycport.login.signed_in");
         entry.last().unwrap().value("person").to_owned()
     };
-    let shared: More = |config| config.log_key("the log key that these instances share");
+    let shared: More = |config| config.log_key("the common log key of these instances");
     let other: More = |config| config.log_key("a different log key of other instances");
     let none: More = |config| config;
 
@@ -184,7 +184,10 @@ fn assert_all_seen<'a>(seen: impl Iterator<Item = &'a str>, rows: &BTreeMap<Stri
         .keys()
         .filter(|it| !seen.contains(it.as_str()))
         .collect();
-    assert!(never.is_empty(), "documented, but never emitted: {never:?}");
+    assert!(
+        never.is_empty(),
+        "the crate never emits these rows of the manual: {never:?}"
+    );
 }
 
 fn assert_documented(entry: &Recorded, rows: &BTreeMap<String, manual::Row>) {
@@ -209,7 +212,7 @@ fn assert_no_canary(canaries: &[String], all: &[Recorded]) {
             for canary in canaries {
                 assert!(
                     !value.contains(canary.as_str()),
-                    "{canary} in {name} {field}: {value}"
+                    "{canary} is in {name} {field}: {value}"
                 );
             }
             assert!(!value.contains("canary"), "{name} {field}: {value}");

@@ -53,7 +53,7 @@ impl ReceiverProcess {
         let own = lines
             .map(Result::unwrap)
             .find_map(|line| Some(line.split_once("RECEIVER_PORT=")?.1.to_owned()))
-            .expect("the receiver does not start");
+            .expect("the receiver did not start");
         let url = format!("http://127.0.0.1:{own}/webhooks/kycport");
         Self { child, url }
     }
@@ -162,7 +162,7 @@ async fn handle(log: HandlerLog, holder: String, delivery: Delivery) -> Result<(
     let entered = log.enter(&holder, id).await;
     if entered.attempt == 1 && fails_at_first(id) {
         log.write("leave", &holder, id).await;
-        return Err("fails on the first delivery");
+        return Err("the handler fails on the first delivery");
     }
     let instruction = match entered.instruction {
         Instruction::BlockEither if hash(id).is_multiple_of(2) => Instruction::BlockBefore,

@@ -231,7 +231,7 @@ const TAMPERINGS: [(&str, Tampering); 11] = [
     ("cut", |body| body[..body.len() - 8].to_vec()),
     ("one byte longer", |body| [body, b"x"].concat()),
     ("the header only", |body| body[..BY_FIRST.len()].to_vec()),
-    ("a length without a name", |_| b"\x02\xc8first".to_vec()),
+    ("the length exceeds the body", |_| b"\x02\xc8first".to_vec()),
     ("another key", |body| {
         [BY_SECOND, &body[BY_FIRST.len()..]].concat()
     }),

@@ -137,7 +137,7 @@ impl Server {
             assert_eq!(ended, None, "the server did not start");
             std::thread::sleep(Duration::from_millis(100));
         }
-        panic!("the server does not listen");
+        panic!("the server did not listen in time");
     }
 
     /// Returns whether the server accepts connections. Postgres listens for a while before it
@@ -300,7 +300,7 @@ pub(crate) async fn postgres_pool(port: u16, connections: u32) -> PgPool {
             Err(_) => std::thread::sleep(Duration::from_millis(100)),
         }
     }
-    panic!("Postgres admits no user");
+    panic!("Postgres accepted no login in time");
 }
 
 impl Drop for Server {

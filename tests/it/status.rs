@@ -501,7 +501,7 @@ async fn after_a_429_no_request_is_sent_before_retry_after() {
     let waited = kyc.clock().monotonic().saturating_sub(closed_at);
     assert!(
         waited >= Duration::from_secs(2),
-        "requested again after {waited:?}"
+        "the client sent a request after {waited:?}"
     );
     gate.release();
     fault.assert_hit();

@@ -42,7 +42,7 @@ use crate::{
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
-pub(crate) const LOG_KEY: &str = "the log key that two instances share";
+pub(crate) const LOG_KEY: &str = "the common log key of two instances";
 
 pub(crate) struct Story {
     pub(crate) kyc: MockIssuer,

@@ -37,7 +37,7 @@ fn each_row_names_tests_that_exist_in_files_that_cite_the_case() {
             let text = fs::read_to_string(file_of(module)).unwrap();
             assert!(
                 text.contains(&format!("fn {name}(")),
-                "case {case}: no {test}"
+                "case {case}: the test {test} does not exist"
             );
             let is_cited = text.lines().any(|line| cited_in(line).contains(&case));
             assert!(is_cited, "case {case} is not cited in the file of {test}");
@@ -107,7 +107,7 @@ fn file_of(module: &str) -> PathBuf {
     let folder = root().join(folder);
     let mut files = candidates.iter().map(|file| folder.join(file));
     let file = files.find(|file| file.exists());
-    file.unwrap_or_else(|| panic!("no file of {module}"))
+    file.unwrap_or_else(|| panic!("{module} has no file"))
 }
 
 /// Case numbers that a line cites: `case 33`, `cases 32, 38` or `cases 56 to 80`.

@@ -139,7 +139,10 @@ async fn a_response_that_is_not_userinfo_is_an_error() {
         let error = setup.ask().await.unwrap_err();
         assert!(error.to_string().contains(says), "{says}: {error}");
         let error_text = format!("{error:?} {error}");
-        assert!(!error_text.contains("ey"), "a token in {error_text}");
+        assert!(
+            !error_text.contains("ey"),
+            "the error contains a token: {error_text}"
+        );
     }
     setup.ask().await.unwrap();
 }

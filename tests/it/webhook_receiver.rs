@@ -83,7 +83,7 @@ async fn serve(
     let app = |config: kycport::ConfigBuilder| {
         let config = config
             .webhook_secret(SECRET)
-            .previous_webhook_secret("the secret that was here before")
+            .previous_webhook_secret("the previous webhook secret")
             .store(store);
         let kycport = RelyingParty::new(config.build().unwrap()).unwrap();
         let receiver = kycport.webhooks(move |delivery| handler.clone().handle(delivery));
@@ -601,7 +601,7 @@ async fn during_a_rotation_both_webhook_secrets_are_accepted() {
     // Covers threat case 133.
     let setup = ReceiverTest::new().await;
     let body = setup.event("evt_1").to_string();
-    let old = kycport::Secret::new("the secret that was here before");
+    let old = kycport::Secret::new("the previous webhook secret");
     let headers =
         HeaderMap::from_iter([kycport::webhook::sign_test_delivery(&old, body.as_bytes())]);
     assert_eq!(setup.post(headers, body).await.0, 200);

@@ -135,7 +135,7 @@ async fn a_failure_after_the_operation_simulates_a_lost_response() {
     assert_eq!(write(&store, &[Family::Session]).await, Err(DOWN));
     assert!(is_stored(&store, Family::Session).await);
     let Written::Conflict(found) = write(&store, &[Family::Session]).await.unwrap() else {
-        panic!("the repeated write should conflict with itself");
+        panic!("the repeated write did not conflict with the first write");
     };
     assert_eq!(found.entries[0].as_ref().unwrap().version, 7);
 }
@@ -321,7 +321,7 @@ async fn lost_fences_are_found_again_after_a_repair() {
             ..put(Family::Session)
         };
         let Written::Conflict(found) = store.write(&OWNER, &[missing], None).await.unwrap() else {
-            panic!("the write should conflict");
+            panic!("the write did not conflict");
         };
         assert_eq!(found.fence, None);
         restore(&store);

@@ -16,7 +16,7 @@ mod postgres;
 mod redis;
 mod samples;
 #[path = "../it/servers.rs"]
-#[expect(dead_code, reason = "these tests use only a part")]
+#[expect(dead_code, reason = "these tests use only some of the items")]
 mod servers;
 mod sqlite;
 mod tower;

@@ -28,7 +28,7 @@ pub(crate) async fn start(spec: &AppSpec) -> AppProcess {
 
 /// Kills and restarts the instances in turn until the scenario ends. Returns the running instances,
 /// so that the caller can wait for pending requests.
-#[expect(clippy::disallowed_methods, reason = "it measures real time")]
+#[expect(clippy::disallowed_methods, reason = "the scenario runs in real time")]
 pub(crate) async fn kill_instances(
     scenario: Arc<Scenario>,
     balancer: Balancer,
@@ -41,7 +41,9 @@ pub(crate) async fn kill_instances(
         let until = Instant::now() + pause;
         while Instant::now() < until {
             if apps.iter_mut().any(AppProcess::has_ended) {
-                scenario.ledger.violation("an instance ended by itself");
+                scenario
+                    .ledger
+                    .violation("an instance exited without being killed");
             }
             pass(WATCH).await;
             if scenario.is_over() {

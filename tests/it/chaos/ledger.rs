@@ -112,7 +112,7 @@ impl Ledger {
             503 => {
                 self.count(Count::Unavailable);
                 if answer.header("retry-after").is_none() {
-                    self.violation(format!("{what}: 503 without Retry-After"));
+                    self.violation(format!("{what} got 503 without Retry-After"));
                 }
                 // The callback of a step-up creates the session before it requests the status.
                 let may_set_cookie = what == "callback";

@@ -46,7 +46,7 @@ impl Shared {
 
     /// Makes the store unavailable for some time. The test kills and restarts a server, or locks a
     /// file against writes.
-    #[expect(clippy::disallowed_methods, reason = "it measures real time")]
+    #[expect(clippy::disallowed_methods, reason = "the scenario runs in real time")]
     pub(crate) async fn interrupt(self, scenario: &Scenario, away: Duration) -> Self {
         let back = match self {
             Self::Server(server) => Self::Server(killed(server, away).await),

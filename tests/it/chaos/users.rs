@@ -64,7 +64,7 @@ impl Scenario {
             Err(error) => {
                 let error = error.without_url();
                 self.ledger
-                    .violation(format!("{what}: no response: {error}"));
+                    .violation(format!("{what} got no response: {error}"));
                 pass(PAUSE).await;
                 None
             }
@@ -207,7 +207,7 @@ impl User {
             // A step-up without a session starts with a login.
             let is_signed_out = old.is_some_and(|old| old.may_be_over.is_up());
             if !is_signed_out {
-                self.violation("a step-up was sent to sign in");
+                self.violation("the app redirected a step-up of a signed-in person to the login");
             }
             // The browser starts a new login, because the app has redirected the step-up to a
             // login.
@@ -317,7 +317,7 @@ impl User {
         }
     }
 
-    #[expect(clippy::disallowed_methods, reason = "it measures real time")]
+    #[expect(clippy::disallowed_methods, reason = "the user measures real time")]
     async fn request_page(&self, session: &Session, path: &str) -> u16 {
         let is_guarded = matches!(path, "/guarded" | "/sensitive");
         let was_over = session.is_over.is_up();
@@ -334,22 +334,22 @@ impl User {
                 self.count(Count::Admitted);
                 self.scenario.ledger.admitted(began, now);
                 if !answer.body.contains(self.person.id()) {
-                    self.violation(&format!("{path}: another person's page"));
+                    self.violation(&format!("{path} shows another person"));
                 }
                 if was_over {
-                    self.violation(&format!("{path}: admitted after the session ended"));
+                    self.violation(&format!("{path} was accepted after the end of the session"));
                 }
                 if is_guarded && was_rejected {
-                    self.violation(&format!("{path}: admitted after the rejection"));
+                    self.violation(&format!("{path} was accepted after the rejection"));
                 }
                 if is_guarded && !self.may_be_verified.is_up() {
-                    self.violation(&format!("{path}: admitted below the tier"));
+                    self.violation(&format!("{path} was accepted below the tier"));
                 }
             }
             (401, "signed_out") => {
                 self.count(Count::Denied);
                 if !session.may_be_over.is_up() {
-                    self.violation(&format!("{path}: a session was lost"));
+                    self.violation(&format!("{path} lost a session"));
                 }
             }
             (401 | 403, _) if is_guarded => {

@@ -130,7 +130,7 @@ async fn a_refresh_token_remains_valid_after_a_rotation() {
 #[tokio::test]
 async fn a_wrong_secret_never_replaces_the_current_one() {
     let setup = RotationTest::new().await;
-    let wrong = Secrets::new().client_secret("a secret that KYCPort does not know");
+    let wrong = Secrets::new().client_secret("an unknown client secret");
     let report = setup.reload(wrong).await;
     assert_eq!(
         report.client_secret,
@@ -194,7 +194,7 @@ async fn only_invalid_client_makes_the_client_try_the_pending_secret() {
 #[tokio::test]
 async fn an_inconclusive_response_does_not_activate_a_secret() {
     let setup = RotationTest::new().await;
-    let wrong = Secrets::new().client_secret("a secret that KYCPort does not know");
+    let wrong = Secrets::new().client_secret("an unknown client secret");
     let respond = |status, body: &str| {
         let on = setup.kyc.on(Endpoint::Token);
         on.answer(status, "application/json", body).always()

@@ -54,14 +54,14 @@ async fn a_directory_is_read_again_and_missing_files_are_skipped() {
     mounted.write(CLIENT, "the secret");
     mounted.write(KEY, "the key\n");
     mounted.write(WEBHOOK, "the webhook secret\r\n");
-    mounted.write(PREVIOUS, "the one before that");
+    mounted.write(PREVIOUS, "the previous webhook secret");
     let secrets = files.secrets().await.unwrap();
     assert!(is(secrets.client_secret.as_ref(), "the secret"));
     assert!(is(secrets.tenant_api_key.as_ref(), "the key"));
     assert!(is(secrets.webhook_secret.as_ref(), "the webhook secret"));
     assert!(is(
         secrets.previous_webhook_secret.as_ref(),
-        "the one before that"
+        "the previous webhook secret"
     ));
     mounted.write(CLIENT, "another");
     let secrets = files.secrets().await.unwrap();

@@ -90,7 +90,7 @@ async fn an_upload_is_repeated_with_the_new_key() {
 #[tokio::test]
 async fn a_wrong_key_never_replaces_the_current_one() {
     let setup = RotationTest::new().await;
-    let wrong = Secrets::new().tenant_api_key("a key that KYCPort does not know");
+    let wrong = Secrets::new().tenant_api_key("an unknown tenant API key");
     let report = setup.reload(wrong).await;
     assert_eq!(
         report.tenant_api_key,
@@ -129,7 +129,7 @@ async fn a_key_without_permission_is_not_activated() {
 #[tokio::test]
 async fn an_inconclusive_response_does_not_activate_a_key() {
     let setup = RotationTest::new().await;
-    let wrong = Secrets::new().tenant_api_key("a key that KYCPort does not know");
+    let wrong = Secrets::new().tenant_api_key("an unknown tenant API key");
     for status in [404, 400] {
         let _fault = setup.kyc.on(Endpoint::Status).fail(status).always();
         let report = setup.reload(wrong.clone()).await;
@@ -183,14 +183,18 @@ async fn a_rate_limited_check_does_not_pause_status_requests() {
     let fault = setup.kyc.on(Endpoint::Status).fail(503).always();
     assert_eq!(setup.reload(new).await.tenant_api_key, pending);
     drop(fault);
-    assert_eq!(setup.asked(Endpoint::Status), 1, "a check is sent once");
+    assert_eq!(
+        setup.asked(Endpoint::Status),
+        1,
+        "the check was not sent exactly once"
+    );
 }
 
 #[tokio::test]
 async fn checks_of_a_rejected_key_back_off() {
     let setup = RotationTest::new().await;
     setup.kyc.clock().freeze();
-    let wrong = Secrets::new().tenant_api_key("a key that KYCPort does not know");
+    let wrong = Secrets::new().tenant_api_key("an unknown tenant API key");
     let mut checks = Vec::new();
     for minute in 0..=130 {
         let report = setup.reload(wrong.clone()).await;

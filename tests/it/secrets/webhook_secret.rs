@@ -18,9 +18,9 @@ use kycport::{
 use super::{RotationTest, Vault};
 use crate::test_handler::TestHandler;
 
-const OLD: &str = "the webhook secret of old";
-const NEW: &str = "the webhook secret that is new";
-const NEWER: &str = "the webhook secret after that";
+const OLD: &str = "the old webhook secret";
+const NEW: &str = "the new webhook secret";
+const NEWER: &str = "the newest webhook secret";
 
 const HOUR: Duration = Duration::from_secs(3600);
 

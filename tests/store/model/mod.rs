@@ -54,7 +54,7 @@ pub(crate) async fn run(store: &dyn Store, seed: u64, time: Time) {
 /// Returns the seeds of a test: the seed from the environment, or the numbers from 1.
 pub(crate) fn seeds(count: u64) -> Vec<u64> {
     match std::env::var("KYCPORT_MODEL_SEED") {
-        Ok(seed) => vec![seed.parse().expect("the seed should be a number")],
+        Ok(seed) => vec![seed.parse().expect("the seed is not a number")],
         Err(_) => (1..=count).collect(),
     }
 }

@@ -149,7 +149,7 @@ impl<'a> Runner<'a> {
         let mark = self.expect_ok("revoke", found);
         let before = self.marks.get(&owner.namespace);
         let is_higher = before.is_none_or(|(_, highest)| mark > *highest);
-        self.require(is_higher, "revoke", "a mark that is not higher");
+        self.require(is_higher, "revoke", "the mark is not higher");
         self.marks.insert(owner.namespace, (mark, mark));
         let until = self.now.saturating_add(ticks(&self.time, keep_for));
         self.records.revoke(owner, &families, mark, until, self.now);

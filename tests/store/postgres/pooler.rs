@@ -91,7 +91,7 @@ impl Pooler {
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        panic!("the pooler does not accept connections");
+        panic!("the pooler did not accept a connection in time");
     }
 
     fn url(&self, direct: &str) -> String {
@@ -116,10 +116,10 @@ fn program() -> Option<PathBuf> {
     if found.is_none() {
         assert!(
             std::env::var_os("KYCPORT_REQUIRE_SERVERS").is_none(),
-            "the tests with servers are required, but there is no pgbouncer on this machine"
+            "the tests with servers are required, but pgbouncer is not installed"
         );
         let mut stderr = std::io::stderr();
-        writeln!(stderr, "SKIPPED: no pgbouncer on this machine").unwrap();
+        writeln!(stderr, "SKIPPED: pgbouncer is not installed").unwrap();
     }
     found
 }

@@ -56,7 +56,7 @@ async fn every_stored_key_expires() {
         assert!(!keys.is_empty());
         for key in keys {
             let left: i64 = server.command(&["PTTL", &key]);
-            assert!(left > 0 || left == -2, "{key} is kept for {left} ms");
+            assert!(left > 0 || left == -2, "{key} expires in {left} ms");
         }
     }
 }

@@ -118,7 +118,11 @@ async fn a_write_that_only_deletes_waits_for_the_replicas() {
         "{waited:?} {created:?}"
     );
     let snapshot = store.read(&owner, &[key]).await.unwrap();
-    assert_eq!(snapshot.entries, [None], "the primary has the deletion");
+    assert_eq!(
+        snapshot.entries,
+        [None],
+        "the primary has not applied the deletion"
+    );
     replica.resume();
     eventually(applied(), async || {
         store.write(&owner, &sign_out(key), None).await

@@ -46,7 +46,7 @@ impl Server {
         }
         // Another process may take the port before the server starts.
         let server = (0..5).find_map(|_| Self::start_on(free_port(), arguments));
-        assert!(server.is_some(), "no server could be started");
+        assert!(server.is_some(), "the server did not start");
         server
     }
 
@@ -238,8 +238,8 @@ fn is_installed() -> bool {
 fn skip() {
     assert!(
         std::env::var_os("KYCPORT_REQUIRE_SERVERS").is_none(),
-        "the tests with servers are required, but there is no redis-server on this machine"
+        "the tests with servers are required, but redis-server is not installed"
     );
     let mut stderr = std::io::stderr();
-    writeln!(stderr, "SKIPPED: no redis-server on this machine").unwrap();
+    writeln!(stderr, "SKIPPED: redis-server is not installed").unwrap();
 }

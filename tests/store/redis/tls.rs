@@ -58,7 +58,7 @@ fn tls_uses_the_root_certificates_of_the_machine() {
 }
 
 #[tokio::test]
-#[ignore = "run by another test in a child process"]
+#[ignore = "another test runs this test in a child process"]
 async fn the_child_connects() {
     let url = std::env::var(URL).unwrap();
     assert!(CryptoProvider::get_default().is_none());

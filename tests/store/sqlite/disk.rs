@@ -21,7 +21,7 @@ impl Disk {
             return Some(disk);
         }
         let mut stderr = std::io::stderr();
-        writeln!(stderr, "SKIPPED: no disk can be mounted").unwrap();
+        writeln!(stderr, "SKIPPED: this user cannot mount a disk").unwrap();
         None
     }
 

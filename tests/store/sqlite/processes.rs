@@ -59,7 +59,7 @@ async fn compete(store: &SqliteStore) -> usize {
 }
 
 #[tokio::test]
-#[ignore = "run by another test in a child process"]
+#[ignore = "another test runs this test in a child process"]
 async fn second_process() {
     let granted = compete(&store_of_the_test().await).await;
     writeln!(std::io::stdout(), "granted {granted} leases").unwrap();
@@ -111,7 +111,7 @@ async fn a_revocation_applies_in_other_processes() {
 }
 
 #[tokio::test]
-#[ignore = "run by another test in a child process"]
+#[ignore = "another test runs this test in a child process"]
 async fn locking_process() {
     let file = std::env::var(FILE).unwrap();
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file);
