@@ -161,7 +161,7 @@ fn a_non_loopback_address_must_be_allowed() {
 }
 
 #[test]
-fn a_port_in_use_is_a_clear_error() {
+fn a_port_in_use_causes_a_clear_error() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let (message, code) = failure(&["--bind", &address]);

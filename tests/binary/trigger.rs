@@ -101,7 +101,7 @@ fn every_other_event_can_be_triggered() {
 }
 
 #[test]
-fn an_impossible_event_is_a_clear_error() {
+fn an_impossible_event_causes_a_clear_error() {
     let mock = Running::start(&[]);
     let url = mock.get("origin");
     for (arguments, expected_message) in [

@@ -11,7 +11,7 @@ fn verify(arguments: &[&str]) -> (String, Option<i32>) {
 }
 
 #[test]
-fn match_difference_and_unreachable_have_different_exit_codes() {
+fn a_match_a_difference_and_an_unreachable_issuer_have_different_exit_codes() {
     let mock = Running::start(&[]);
     let (report, code) = verify(&[mock.get("origin")]);
     assert_eq!(code, Some(0), "{report}");

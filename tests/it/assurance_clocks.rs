@@ -12,12 +12,12 @@ const AHEAD: [i64; 6] = [-60_000, -1_000, -200, 200, 1_000, 60_000];
 
 /// Asserts that the guards reject the person, that later requests are rejected
 /// too, and that the record does not change.
-async fn assert_kept_out_for_long(setup: &AssuranceTest, instances: [&Instance; 2], cookie: &str) {
+async fn assert_rejected_for_long(setup: &AssuranceTest, instances: [&Instance; 2], cookie: &str) {
     let before = setup.bodies().await;
     for seconds in [0, 1, 59, 60, 480, 1, 600, 3600] {
         setup.pass(Duration::from_secs(seconds), &instances);
         for instance in instances {
-            instance.assert_keeps_out(cookie).await;
+            instance.assert_rejects(cookie).await;
         }
     }
     assert_eq!(setup.bodies().await, before);
@@ -46,7 +46,7 @@ async fn a_rejection_received_by_one_instance_applies_at_another_that_has_no_sou
                 assert_eq!(instance.me(&cookie).await, "rejected", "{what}");
                 assert_eq!(instance.known(&cookie).await, "rejected", "{what}");
             }
-            assert_kept_out_for_long(&setup, [&one, &two], &cookie).await;
+            assert_rejected_for_long(&setup, [&one, &two], &cookie).await;
         }
     }
 }
@@ -62,11 +62,11 @@ async fn a_rejection_read_by_a_guard_is_not_replaced_because_of_another_clock() 
         assert_eq!(one.ask("/fresh", &cookie).await, rejected(), "{ahead}");
         // The userinfo endpoint fails from now on, and the app has no other source for the status.
         let fault = setup.kyc.on(Endpoint::Userinfo).fail(500).always();
-        two.assert_keeps_out(&cookie).await;
+        two.assert_rejects(&cookie).await;
         assert_eq!(two.me(&cookie).await, "rejected", "{ahead}");
         drop(fault);
         setup.pass(16 * MINUTE, &[&one, &two]);
-        assert_kept_out_for_long(&setup, [&one, &two], &cookie).await;
+        assert_rejected_for_long(&setup, [&one, &two], &cookie).await;
     }
 }
 
@@ -86,10 +86,10 @@ async fn a_rejection_replaces_a_positive_result_with_a_future_timestamp() {
             let fault = setup.kyc.on(Endpoint::Status).fail(500).always();
             for instance in [&one, &two] {
                 assert_eq!(instance.me(&cookie).await, "rejected", "{ahead}");
-                instance.assert_keeps_out(&cookie).await;
+                instance.assert_rejects(&cookie).await;
             }
             setup.pass(2 * MINUTE, &[&one, &two]);
-            two.assert_keeps_out(&cookie).await;
+            two.assert_rejects(&cookie).await;
             drop(fault);
         }
     })
@@ -114,7 +114,7 @@ async fn a_positive_result_replaces_a_rejection_with_a_future_timestamp() {
 }
 
 #[tokio::test]
-async fn a_positive_result_with_a_future_timestamp_counts_as_stale() {
+async fn a_positive_result_with_a_future_timestamp_is_stale() {
     let setup = AssuranceTest::new().await;
     let ahead = setup.instance_at(Key::None, 60_000).await;
     let one = setup.instance(Key::None).await;

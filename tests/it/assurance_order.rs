@@ -75,7 +75,7 @@ async fn a_rejection_during_a_login_is_not_replaced_by_the_id_token_of_the_login
         };
         let (cookie, ()) = tokio::join!(setup.signed_in(&app), concurrent_event);
         assert_eq!(app.me(&cookie).await, "rejected");
-        app.assert_keeps_out(&cookie).await;
+        app.assert_rejects(&cookie).await;
     })
     .await;
 }
@@ -87,7 +87,7 @@ async fn known(app: &Instance, cookie: &str) -> Value {
 }
 
 #[tokio::test]
-async fn an_id_token_does_not_raise_what_an_event_lowered_during_the_sign_in() {
+async fn a_login_does_not_raise_a_value_that_an_event_lowered() {
     everywhere(async |setup| {
         for (event, member, lowered) in [
             ("evt_1", "aml_clear", json!(false)),
@@ -119,7 +119,7 @@ async fn an_id_token_does_not_raise_what_an_event_lowered_during_the_sign_in() {
 }
 
 #[tokio::test]
-async fn an_id_token_that_says_less_and_more_lowers_the_record_only() {
+async fn an_id_token_lowers_one_value_and_does_not_raise_another_value() {
     let setup = AssuranceTest::new().await;
     let app = setup.instance(Key::None).await;
     setup.signed_in(&app).await;
@@ -141,7 +141,7 @@ async fn an_id_token_that_says_less_and_more_lowers_the_record_only() {
 }
 
 #[tokio::test]
-async fn a_later_id_token_raises_what_an_id_token_said() {
+async fn a_later_id_token_raises_the_tier_of_an_earlier_id_token() {
     everywhere(async |setup| {
         let app = setup.instance(Key::Tenant).await;
         setup.ada.verify(KycTier::T1);
@@ -179,7 +179,7 @@ async fn a_negative_id_token_replaces_every_record() {
 }
 
 #[tokio::test]
-async fn an_id_token_without_a_status_leaves_the_record_as_it_is() {
+async fn an_id_token_without_a_status_does_not_change_the_record() {
     let setup = AssuranceTest::new().await;
     let app = setup.instance(Key::Tenant).await;
     let before = setup.signed_in(&app).await;
@@ -212,7 +212,7 @@ async fn a_positive_response_that_conflicts_with_a_newer_rejection_is_requested_
         assert_eq!(answer, rejected());
         assert_eq!(setup.asked(), 2);
         assert_eq!(app.me(&cookie).await, "rejected");
-        app.assert_keeps_out(&cookie).await;
+        app.assert_rejects(&cookie).await;
     })
     .await;
 }
@@ -299,7 +299,7 @@ async fn concurrent_events_are_merged() {
 }
 
 #[tokio::test]
-async fn a_result_stored_by_another_instance_meanwhile_is_used() {
+async fn a_result_that_another_instance_stored_meanwhile_is_used() {
     everywhere(async |setup| {
         let app = setup.instance(Key::Tenant).await;
         let other = setup.instance(Key::Tenant).await;

@@ -301,7 +301,7 @@ impl Instance {
 
     /// Asserts that every guard rejects the person, and that no response shows
     /// the person as verified.
-    pub(crate) async fn assert_keeps_out(&self, cookie: &str) {
+    pub(crate) async fn assert_rejects(&self, cookie: &str) {
         for path in ["/guarded", "/fresh", "/guarded"] {
             let answer = self.get(path, cookie).await;
             let is_refused = matches!(answer.status, 401 | 403 | 503);

@@ -272,7 +272,7 @@ async fn a_malformed_token_is_rejected_with_the_violated_rule() {
 }
 
 #[tokio::test]
-async fn a_malformed_token_signs_nobody_in() {
+async fn a_malformed_token_creates_no_session() {
     // Covers threat cases 56 to 79, 84, 85 in the running app.
     let (kyc, app, ada) = setup().await;
     for &tamper in Tamper::ALL {

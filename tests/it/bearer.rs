@@ -85,7 +85,7 @@ async fn without_keys_the_response_is_503() {
 }
 
 #[tokio::test]
-async fn an_exhausted_key_budget_gets_503() {
+async fn an_exhausted_key_budget_causes_503() {
     // Covers threat case 13.
     let setup = setup().await;
     let good = access_token(&setup);
@@ -163,7 +163,7 @@ async fn a_revocation_that_fails_rejects_tokens_and_can_be_repeated() {
 }
 
 #[tokio::test]
-async fn a_token_of_a_person_who_is_recorded_as_rejected_is_rejected() {
+async fn a_token_of_a_rejected_person_is_rejected() {
     let setup = setup().await;
     let token = access_token(&setup);
     signed_in(&setup).await;
@@ -178,7 +178,7 @@ async fn a_token_of_a_person_who_is_recorded_as_rejected_is_rejected() {
 }
 
 #[tokio::test]
-async fn what_the_store_cannot_say_of_a_token_is_a_503() {
+async fn a_token_gets_503_if_the_store_cannot_be_read() {
     let setup = setup().await;
     let token = access_token(&setup);
     signed_in(&setup).await;
@@ -198,7 +198,7 @@ async fn what_the_store_cannot_say_of_a_token_is_a_503() {
 }
 
 #[tokio::test]
-async fn identity_headers_sign_nobody_in() {
+async fn identity_headers_do_not_authenticate() {
     // Covers threat case 87.
     let setup = setup().await;
     let good = format!("Bearer {}", access_token(&setup));

@@ -130,7 +130,7 @@ async fn a_rejected_file_is_explained_and_the_next_attempt_succeeds() {
 }
 
 #[tokio::test]
-async fn the_sample_pictures_lead_to_their_outcomes() {
+async fn each_sample_picture_causes_its_outcome() {
     let Some(setup) = BrowserTest::open("host_your_own_capture").await else {
         return;
     };

@@ -394,7 +394,7 @@ async fn an_upload_that_conflicts_with_the_state_of_the_case_gets_409() {
 }
 
 #[tokio::test]
-async fn an_empty_file_input_counts_as_absent() {
+async fn an_empty_file_input_is_treated_as_absent() {
     let setup = CaptureTest::new().await;
     let nothing = || {
         file(Vec::new(), "")
@@ -511,7 +511,7 @@ async fn begin_slow_upload(app: &RunningApp, cookie: &str, path: &str) -> tokio:
 }
 
 #[tokio::test]
-async fn slow_uploads_keep_nobody_else_from_uploading() {
+async fn slow_uploads_do_not_block_other_people() {
     // Covers threat case 122.
     let setup = CaptureTest::new().await;
     let mut slow = Vec::new();
@@ -541,7 +541,7 @@ async fn slow_uploads_keep_nobody_else_from_uploading() {
 }
 
 #[tokio::test]
-async fn one_person_has_four_uploads_in_progress_at_most() {
+async fn a_person_has_at_most_four_uploads_in_progress() {
     // Covers threat case 122.
     let setup = CaptureTest::new().await;
     let mut slow = Vec::new();

@@ -102,7 +102,7 @@ async fn a_401_or_403_is_not_retried_and_the_error_hides_the_key() {
 }
 
 #[tokio::test]
-async fn the_text_of_a_refusal_is_read_and_shown_by_nobody_else() {
+async fn the_text_of_an_error_response_is_not_logged() {
     // Covers threat case 114.
     const CANARY: &str = "ada lovelace was rejected";
     let (kyc, ada, case) = setup().await;

@@ -50,7 +50,7 @@ async fn log_out(setup: &TestApp, browser: &Browser, fields: &[(&str, &str)]) ->
 }
 
 #[tokio::test]
-async fn a_sign_out_everywhere_revokes_all_sessions_of_that_person_only() {
+async fn a_sign_out_everywhere_revokes_only_the_sessions_of_its_person() {
     // Covers threat case 109.
     everywhere(async |setup| {
         let eve = setup.kyc.person("eve").create();

@@ -73,7 +73,7 @@ async fn a_store_that_does_not_respond_times_out() {
 }
 
 #[tokio::test]
-async fn a_full_memory_rejects_new_events_and_keeps_the_others() {
+async fn a_full_store_rejects_new_events_and_keeps_known_events() {
     // Covers threat cases 130, 131.
     let clock = TestClock::new();
     clock.freeze();

@@ -37,7 +37,7 @@ async fn every_record_expires_with_its_session_or_login() {
         renewing,
         |config| config,
         async |setup| {
-            use_everything(&setup).await;
+            use_all_records(&setup).await;
             for (kind, longest) in MAX_LIFETIMES {
                 if setup.engine.ends_with("sealed") && kind == LOGIN_KEY {
                     // Session keys encrypt pending logins, so no login key is stored.
@@ -60,7 +60,7 @@ async fn every_record_expires_with_its_session_or_login() {
 }
 
 /// Signs in, uses the session, and refreshes its token.
-async fn use_everything(setup: &TestApp) {
+async fn use_all_records(setup: &TestApp) {
     let login = setup.app.url("/auth/login");
     let browser = setup.kyc.browser();
     browser.sign_in(&login, &setup.ada).await.unwrap();
@@ -81,7 +81,7 @@ async fn a_session_record_lasts_at_least_as_long_as_its_session() {
             .session_lifetime(Duration::from_secs(3 * HOUR))
     })
     .await;
-    use_everything(&setup).await;
+    use_all_records(&setup).await;
     let absolute = Duration::from_secs(3 * HOUR);
     assert_eq!(setup.store.lifetimes(SESSION), [absolute]);
     assert_eq!(setup.store.lifetimes(TOKENS)[0], absolute);

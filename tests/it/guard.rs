@@ -356,7 +356,7 @@ async fn max_age_limits_the_age_of_the_result() {
 }
 
 #[tokio::test]
-async fn a_slow_status_response_counts_as_fresh_for_its_request() {
+async fn a_slow_status_response_is_fresh_for_its_request() {
     // Without this rule, a slow KYCPort would cause an endless redirect loop.
     let setup = GuardTest::new(|config| config).await;
     let ada = setup.kyc.person("ada").create();
@@ -489,7 +489,7 @@ fn breaks() -> Vec<(&'static str, Break, Option<&'static str>)> {
 }
 
 #[tokio::test]
-async fn an_unknown_status_gets_503_and_admits_nobody() {
+async fn an_unknown_status_gets_503_and_admits_no_request() {
     // Covers threat cases 95, 114 to 118.
     let warm = GuardTest::new(once).await;
     let cold = GuardTest::on(warm.kyc.clone(), |config| once(cold(config))).await;
@@ -566,7 +566,7 @@ async fn a_hanging_status_request_times_out_with_503() {
 }
 
 #[tokio::test]
-async fn unknown_status_and_tier_values_admit_nobody() {
+async fn unknown_status_and_tier_values_admit_no_request() {
     // case 117: every source can return unknown values.
     let warm = GuardTest::new(|config| config).await;
     for (number, word) in [
@@ -702,7 +702,7 @@ async fn without_a_tenant_key_the_guard_uses_userinfo() {
 }
 
 #[tokio::test]
-async fn without_a_source_an_id_token_without_status_admits_nobody() {
+async fn without_a_source_an_id_token_without_status_admits_no_request() {
     let kyc = MockIssuer::start().await;
     let keyless = keyless(&kyc);
     let setup = GuardTest::on(kyc, |config| cold(keyless(config))).await;

@@ -777,7 +777,7 @@ async fn an_unreadable_key_set_does_not_replace_the_cached_set() {
 }
 
 #[tokio::test]
-async fn without_keys_the_callback_page_says_try_again() {
+async fn without_keys_the_callback_page_offers_a_retry() {
     // cases 13, 14: the login fails with "unavailable", not with "forged"
     let (kyc, app, ada) = setup().await;
     let _fault = kyc.on(Endpoint::Jwks).fail(500).always();

@@ -26,7 +26,7 @@ async fn a_recorded_assurance_is_used_and_returned() {
 }
 
 #[tokio::test]
-async fn without_a_recorded_assurance_the_guard_asks_kycport() {
+async fn without_a_recorded_assurance_the_guard_calls_kycport() {
     everywhere(async |setup| {
         let app = setup.instance(Key::Tenant).await;
         let cookie = setup.signed_in(&app).await;
@@ -73,13 +73,13 @@ async fn without_an_assurance_and_without_credentials_the_person_signs_in_again(
     setup.pass(16 * MINUTE, &[&app]);
     let too_old = (401, "stale".to_owned());
     assert_eq!(app.ask("/guarded", &cookie).await, too_old);
-    app.assert_keeps_out(&cookie).await;
+    app.assert_rejects(&cookie).await;
     let cookie = setup.signed_in(&app).await;
     app.assert_admits(&cookie).await;
 }
 
 #[tokio::test]
-async fn with_an_unreadable_assurance_the_guard_asks_kycport() {
+async fn with_an_unreadable_assurance_the_guard_calls_kycport() {
     everywhere(async |setup| {
         let app = setup.instance(Key::Tenant).await;
         let cookie = setup.signed_in(&app).await;
@@ -119,7 +119,7 @@ async fn an_unreadable_rejection_admits_no_request() {
             setup.pass(minutes * MINUTE, &[&app]);
             assert_eq!(app.ask("/guarded", &cookie).await, unknown_status());
             assert_eq!(app.ask("/fresh", &cookie).await, unknown_status());
-            app.assert_keeps_out(&cookie).await;
+            app.assert_rejects(&cookie).await;
             assert_eq!(app.me(&cookie).await, Value::Null);
         }
         assert_eq!(setup.bodies().await, damaged);
@@ -145,7 +145,7 @@ async fn an_assurance_of_another_person_is_unreadable() {
         setup.store.replace(ASSURANCE, swap).await;
         let _fault = setup.kyc.on(Endpoint::Status).fail(500).always();
         assert_eq!(app.ask("/guarded", &cookie).await, unknown_status());
-        app.assert_keeps_out(&cookie).await;
+        app.assert_rejects(&cookie).await;
         assert_eq!(app.me(&cookie).await, Value::Null);
     })
     .await;
@@ -193,7 +193,7 @@ async fn a_negative_result_outlives_the_longest_session() {
     // Sessions of this app last for 30 days, the maximum.
     setup.pass((30 * DAY).saturating_sub(MINUTE), &[&app]);
     assert_eq!(app.me(&cookie).await, "rejected");
-    app.assert_keeps_out(&cookie).await;
+    app.assert_rejects(&cookie).await;
     setup.pass(10 * DAY, &[&app]);
     assert_eq!(recorded(&setup).await, "rejected");
     setup.pass(DAY + 2 * MINUTE, &[&app]);
@@ -201,7 +201,7 @@ async fn a_negative_result_outlives_the_longest_session() {
 }
 
 #[tokio::test]
-async fn if_the_store_fails_first_kycport_is_not_asked() {
+async fn after_a_store_failure_kycport_is_not_called() {
     everywhere(async |setup| {
         let app = setup.instance(Key::Tenant).await;
         let cookie = setup.signed_in(&app).await;
@@ -227,7 +227,7 @@ async fn if_the_store_fails_first_kycport_is_not_asked() {
 }
 
 #[tokio::test]
-async fn after_an_unacknowledged_write_the_next_request_asks_kycport_again() {
+async fn after_an_unacknowledged_write_the_next_request_calls_kycport_again() {
     let setup = AssuranceTest::new().await;
     let app = setup.instance(Key::Tenant).await;
     let cookie = setup.signed_in(&app).await;

@@ -27,7 +27,7 @@ async fn started(setup: &TestApp) -> (Browser, Url) {
 }
 
 /// Waits until callbacks have requested the login lock this number of times.
-async fn until_lock_requested(setup: &TestApp, times: usize) {
+async fn wait_until_lock_requested(setup: &TestApp, times: usize) {
     let claimed = async {
         while setup.store.count(Op::Acquire) < times {
             tokio::task::yield_now().await;
@@ -127,7 +127,7 @@ async fn a_repeated_callback_waits_for_the_first_callback() {
             setup.store.forget();
             let (second, third) = (open(&signed_out), open(&signed_in));
             // Each of the two waiting callbacks has requested the lock twice.
-            until_lock_requested(&setup, 4).await;
+            wait_until_lock_requested(&setup, 4).await;
             assert!(!second.is_finished() && !third.is_finished());
             if let Some(gate) = at_kycport {
                 gate.release();
@@ -199,7 +199,7 @@ async fn at_most_64_callbacks_wait() {
     gate.wait_for(1).await;
     setup.store.forget();
     let waiting: Vec<_> = (0..MAX_WAITING).map(|_| open()).collect();
-    until_lock_requested(&setup, 2 * MAX_WAITING).await;
+    wait_until_lock_requested(&setup, 2 * MAX_WAITING).await;
 
     // The callback requests the lock once and does not wait.
     let one_more = visitor.get(&callback, &login.cookie).await.unwrap();
@@ -264,7 +264,7 @@ async fn a_login_whose_browser_disconnects_before_the_exchange_is_released() {
         setup.store.forget();
         let (again, url) = (browser.clone(), callback.clone());
         let second = tokio::spawn(async move { again.open(url).await.unwrap() });
-        until_lock_requested(&setup, 1).await;
+        wait_until_lock_requested(&setup, 1).await;
         gate.open();
 
         let page = second.await.unwrap();

@@ -72,7 +72,7 @@ fn the_manual_lists_every_store_result() {
 }
 
 #[tokio::test]
-async fn the_reference_is_in_every_log_event_of_a_request() {
+async fn every_log_event_of_a_request_contains_the_reference() {
     let (observed, _listening) = Observed::listen();
     let (kyc, app, ada) = setup_with(|config| config).await;
     let browser = kyc.browser();

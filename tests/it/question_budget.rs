@@ -18,7 +18,7 @@ async fn eve(setup: &AssuranceTest, app: &Instance) -> (Person, String) {
 }
 
 #[tokio::test]
-async fn a_loop_of_one_person_spends_a_bounded_part_of_the_quota() {
+async fn a_request_loop_of_one_person_uses_a_bounded_part_of_the_quota() {
     for path in ["/guarded", "/fresh"] {
         let setup = AssuranceTest::new().await;
         let app = setup.instance(Key::Tenant).await;
@@ -49,7 +49,7 @@ async fn a_loop_of_one_person_spends_a_bounded_part_of_the_quota() {
 }
 
 #[tokio::test]
-async fn after_a_429_the_quota_is_left_to_others_and_to_sensitive_actions() {
+async fn after_a_429_other_people_and_sensitive_actions_keep_their_quota() {
     let setup = AssuranceTest::new().await;
     let app = setup.instance(Key::Tenant).await;
     let of_ada = setup.signed_in(&app).await;
@@ -82,7 +82,7 @@ async fn after_a_429_the_quota_is_left_to_others_and_to_sensitive_actions() {
 }
 
 #[tokio::test]
-async fn a_page_that_is_reloaded_asks_once_in_ten_seconds() {
+async fn a_reloaded_page_requests_the_status_once_in_ten_seconds() {
     let setup = AssuranceTest::new().await;
     let app = setup.instance(Key::Tenant).await;
     let of_ada = setup.signed_in(&app).await;

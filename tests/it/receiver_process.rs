@@ -77,7 +77,7 @@ impl Drop for ReceiverProcess {
 
 /// Returns whether the handler fails on the first delivery of this event. This happens for one
 /// event in five.
-pub(crate) fn fails_at_first(id: &str) -> bool {
+pub(crate) fn fails_on_first_delivery(id: &str) -> bool {
     hash(id).is_multiple_of(5)
 }
 
@@ -160,7 +160,7 @@ async fn serve(kind: Kind, port: u16, holder: String, lease: Duration) {
 async fn handle(log: HandlerLog, holder: String, delivery: Delivery) -> Result<(), &'static str> {
     let id = &delivery.event().id;
     let entered = log.enter(&holder, id).await;
-    if entered.attempt == 1 && fails_at_first(id) {
+    if entered.attempt == 1 && fails_on_first_delivery(id) {
         log.write("leave", &holder, id).await;
         return Err("the handler fails on the first delivery");
     }

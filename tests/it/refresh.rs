@@ -134,7 +134,7 @@ async fn one_of_fifty_simultaneous_requests_refreshes_the_token() {
 }
 
 #[tokio::test]
-async fn requests_that_wait_for_a_failing_refresh_send_no_refresh_token_of_their_own() {
+async fn requests_that_wait_for_a_failing_refresh_do_not_repeat_it() {
     let setup = app_with_refresh_tokens().await;
     let browser = signed_in_with_expired_token(&setup).await;
     let gate = setup.kyc.on(Endpoint::Token).hold();
@@ -311,7 +311,7 @@ async fn tokens_of_another_person_are_rejected() {
 }
 
 #[tokio::test]
-async fn two_simultaneous_refreshes_of_two_people_are_independent() {
+async fn simultaneous_refreshes_of_two_people_are_independent() {
     // Covers threat case 55.
     let setup = app_with_refresh_tokens().await;
     let bob = setup.kyc.person("bob").create();
@@ -668,7 +668,7 @@ async fn change_lease(setup: &TestApp, change: Change) {
 }
 
 #[tokio::test]
-async fn while_another_instance_holds_the_lease_the_response_asks_for_a_retry() {
+async fn while_another_instance_holds_the_lease_the_response_has_retry_after() {
     // Covers threat case 54.
     let setup = app_without_tenant_key().await;
     let browser = signed_in_with_expired_token(&setup).await;

@@ -189,7 +189,7 @@ impl Held {
 }
 
 #[tokio::test]
-async fn a_session_that_was_just_written_is_revoked_too() {
+async fn a_session_that_was_just_written_is_also_revoked() {
     // Covers threat case 98.
     everywhere(async |setup| {
         for (op, kind) in [
@@ -371,7 +371,7 @@ async fn a_pending_refresh_does_not_restore_revoked_tokens() {
 }
 
 #[tokio::test]
-async fn logout_and_revocation_can_be_simultaneous() {
+async fn simultaneous_logout_and_revocation_both_succeed() {
     // Covers threat cases 98, 109.
     everywhere(async |setup| {
         for fields in [&[][..], &[("everywhere", "1")][..]] {
@@ -482,7 +482,7 @@ async fn a_lost_fence_signs_the_person_out() {
 }
 
 #[tokio::test]
-async fn a_session_beyond_the_maximum_ends_the_oldest() {
+async fn a_login_beyond_the_maximum_ends_the_oldest_session() {
     let setup = setup().await;
     let eve = setup.kyc.person("eve").create();
     let (other, callback) = started_as(&setup, &eve).await;

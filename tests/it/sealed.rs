@@ -284,7 +284,7 @@ async fn a_modified_assurance_record_is_unknown() {
 }
 
 #[tokio::test]
-async fn modified_token_and_activity_records_count_as_missing() {
+async fn modified_token_and_activity_records_are_treated_as_missing() {
     on_every_store(async |setup| {
         let app = setup.instance(&format!("{FIRST} {SECOND}")).await;
         for (what, tampering) in TAMPERINGS {
@@ -391,7 +391,7 @@ async fn sealing_can_be_enabled_while_sessions_exist() {
         assert_eq!(status(&rolling, &after, "/auth/me").await, 200);
         let sealed = setup.store.bodies(SESSION).await;
         let sealed = sealed.iter().filter(|body| body.starts_with(BY_FIRST));
-        assert_eq!(sealed.count(), 1, "new records are sealed");
+        assert_eq!(sealed.count(), 1, "a new record is not sealed");
 
         // After the migration period, the app rejects unsealed sessions.
         assert_eq!(
@@ -495,7 +495,7 @@ async fn a_login_sealed_with_a_removed_key_must_be_started_again() {
 }
 
 #[tokio::test]
-async fn removing_a_key_early_ends_sessions_and_lowers_no_protection() {
+async fn removing_a_key_early_ends_sessions_and_makes_the_assurance_unknown() {
     // Covers threat case 94.
     on_every_store(async |setup| {
         let old = setup.instance(FIRST).await;
@@ -508,7 +508,7 @@ async fn removing_a_key_early_ends_sessions_and_lowers_no_protection() {
         assert_eq!(
             setup.store.bodies(SESSION).await.len(),
             1,
-            "the record is kept"
+            "the app deleted the record"
         );
 
         // The ID token does not replace an unreadable assurance. A guard requests the status from

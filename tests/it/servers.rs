@@ -113,7 +113,7 @@ impl Server {
             keep,
             disk,
         };
-        server.wait_until_it_listens();
+        server.wait_until_listening();
         Some(server)
     }
 
@@ -125,10 +125,10 @@ impl Server {
             self.keep.as_deref(),
             self.disk,
         );
-        self.wait_until_it_listens();
+        self.wait_until_listening();
     }
 
-    fn wait_until_it_listens(&mut self) {
+    fn wait_until_listening(&mut self) {
         for _ in 0..600 {
             if self.accepts_connections() {
                 return;
@@ -243,7 +243,7 @@ impl Server {
     /// Returns a connected client with the manual's settings. The client reconnects and has a short
     /// timeout.
     pub(crate) async fn redis_pool(&self) -> fred::clients::Pool {
-        redis_pool_that(self.port, |builder| {
+        redis_pool_with(self.port, |builder| {
             builder
                 .set_policy(ReconnectPolicy::new_exponential(0, 50, 2000, 2))
                 .with_performance_config(|config| {
@@ -273,10 +273,10 @@ pub(crate) fn postgres_url(port: u16) -> String {
 /// Returns a connected client. The client reconnects when the server is back, and then sends queued
 /// commands.
 pub(crate) async fn redis_pool(port: u16) -> fred::clients::Pool {
-    redis_pool_that(port, |_| {}).await
+    redis_pool_with(port, |_| {}).await
 }
 
-async fn redis_pool_that(
+async fn redis_pool_with(
     port: u16,
     more: impl FnOnce(&mut fred::types::Builder),
 ) -> fred::clients::Pool {

@@ -118,7 +118,7 @@ async fn cookies_have_exactly_the_required_attributes() {
 }
 
 #[tokio::test]
-async fn every_login_creates_a_new_session_key_and_revokes_the_old_one() {
+async fn every_login_creates_a_new_session_key_and_revokes_the_old_key() {
     // Covers threat case 91.
     everywhere(async |setup| {
         let browser = signed_in(&setup).await;
@@ -294,7 +294,7 @@ async fn a_store_outage_admits_no_request_and_signs_no_person_out() {
 }
 
 #[tokio::test]
-async fn a_store_timeout_counts_as_an_outage() {
+async fn a_store_timeout_is_treated_as_an_outage() {
     // Covers threat case 95.
     let setup = setup().await;
     let browser = signed_in(&setup).await;
@@ -312,7 +312,7 @@ async fn a_store_timeout_counts_as_an_outage() {
 }
 
 #[tokio::test]
-async fn an_unreadable_session_is_503() {
+async fn an_unreadable_session_gets_503() {
     // Covers threat case 95.
     let errors = [
         StoreError::Unreachable,

@@ -86,7 +86,7 @@ async fn logout_ends_the_session_permanently() {
 }
 
 #[tokio::test]
-async fn a_login_with_warm_caches_sends_kycport_one_request() {
+async fn a_login_with_warm_caches_sends_one_request_to_kycport() {
     let (kyc, app, ada) = setup().await;
     kyc.browser()
         .sign_in(app.url("/auth/login"), &ada)
@@ -108,7 +108,7 @@ async fn a_login_with_warm_caches_sends_kycport_one_request() {
 }
 
 #[tokio::test]
-async fn other_methods_have_no_effect() {
+async fn built_in_routes_reject_other_methods() {
     // Covers threat cases 43, 103.
     let (kyc, app, _) = setup().await;
     let browser = kyc.browser();

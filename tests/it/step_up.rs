@@ -461,7 +461,7 @@ async fn a_step_up_outlives_its_initial_session() {
 }
 
 #[tokio::test]
-async fn a_kycport_outage_during_a_step_up_is_503() {
+async fn a_kycport_outage_during_a_step_up_gets_503() {
     let setup = setup().await;
     let fresh = serve(&setup.kyc, |config: ConfigBuilder| config).await;
     let browser = setup.kyc.browser();

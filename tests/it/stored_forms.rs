@@ -450,7 +450,7 @@ async fn members_missing_in_an_older_release_are_optional() {
 }
 
 /// Returns a body with a future format version.
-fn in_a_newer_format(_: Family, body: &[u8]) -> Vec<u8> {
+fn with_newer_format(_: Family, body: &[u8]) -> Vec<u8> {
     [&[3], &body[1..]].concat()
 }
 
@@ -467,7 +467,7 @@ async fn bodies(store: &RecordingStore) -> Vec<Vec<Vec<u8>>> {
 #[tokio::test]
 async fn records_of_a_newer_format_are_unreadable_and_kept() {
     let (log, _guard) = Log::capture();
-    let old = AppOnOldRecords::with_bodies(V1, None, in_a_newer_format).await;
+    let old = AppOnOldRecords::with_bodies(V1, None, with_newer_format).await;
     let today = &old.today;
     let before = bodies(&today.store).await;
     for _ in 0..3 {
@@ -497,7 +497,7 @@ async fn records_of_a_newer_format_are_unreadable_and_kept() {
 #[tokio::test]
 async fn an_assurance_of_a_newer_format_is_unknown_and_not_missing() {
     let of_the_assurance = |family: Family, body: &[u8]| match family {
-        Family::Assurance => in_a_newer_format(family, body),
+        Family::Assurance => with_newer_format(family, body),
         _ => body.to_vec(),
     };
     let old = AppOnOldRecords::with_bodies(V1, None, of_the_assurance).await;
@@ -523,7 +523,7 @@ async fn an_assurance_of_a_newer_format_is_unknown_and_not_missing() {
 #[tokio::test]
 async fn activity_and_tokens_of_a_newer_format_do_not_end_a_session() {
     let beside_the_session = |family: Family, body: &[u8]| match family {
-        Family::Activity | Family::Tokens => in_a_newer_format(family, body),
+        Family::Activity | Family::Tokens => with_newer_format(family, body),
         _ => body.to_vec(),
     };
     let old = AppOnOldRecords::with_bodies(V1, None, beside_the_session).await;

@@ -61,14 +61,14 @@ pub(crate) async fn run() -> Story {
     let mut story = begin().await;
     story.without_keys().await;
     story.logins().await;
-    story.sessions_and_their_store().await;
+    story.run_sessions_with_store_faults().await;
     story.guards().await;
     story.cases().await;
     story.webhooks().await;
     story.outages().await;
-    story.people_without_a_tenant_key().await;
+    story.run_app_without_tenant_key().await;
     story.wrong_setups().await;
-    story.secrets_that_change().await;
+    story.rotate_secrets().await;
     story
 }
 
@@ -265,7 +265,7 @@ impl Story {
         );
     }
 
-    async fn sessions_and_their_store(&mut self) {
+    async fn run_sessions_with_store_faults(&mut self) {
         let ada = self.ada.clone();
         let browser = self.signed_in(&ada).await;
         let forged = browser.request(Method::POST, self.app.url("/withdraw"));
@@ -305,7 +305,7 @@ impl Story {
         let renewed = self.signed_in(&ada).await;
         self.kyc.clock().advance(16 * MINUTE);
         self.open(&renewed, "/token").await;
-        self.refresh_of_a_session_that_ends().await;
+        self.end_session_during_refresh().await;
         let renewed = self.signed_in(&ada).await;
         let spent = |record: &mut serde_json::Value| {
             record["refresh_token"] = "canary-refresh".into();
@@ -323,7 +323,7 @@ impl Story {
         self.open(&browser, "/vault").await;
     }
 
-    async fn refresh_of_a_session_that_ends(&mut self) {
+    async fn end_session_during_refresh(&mut self) {
         let ada = self.ada.clone();
         let browser = self.signed_in(&ada).await;
         self.kyc.clock().advance(16 * MINUTE);
@@ -468,7 +468,7 @@ impl Story {
     }
 
     /// An app without a store requests userinfo, with tokens that cannot be refreshed.
-    async fn people_without_a_tenant_key(&mut self) {
+    async fn run_app_without_tenant_key(&mut self) {
         let kyc = MockIssuer::start().await;
         let ada = kyc.person("ada").tier(KycTier::T2).create();
         self.canaries.extend([ada.id().to_owned(), ada.email()]);
@@ -493,7 +493,7 @@ impl Story {
         browser.open(app.url("/sensitive")).await.unwrap();
     }
 
-    async fn secrets_that_change(&mut self) {
+    async fn rotate_secrets(&mut self) {
         const OLD: &str = "whsec_b2xkIG9sZCBvbGQgb2xkIG9sZA==";
         const NEW: &str = "whsec_bmV3IG5ldyBuZXcgbmV3IG5ldw==";
         const INVALID: &str = "canary: this is no base64, is it?";

@@ -63,7 +63,7 @@ fn each_cited_case_is_on_the_page() {
 }
 
 #[test]
-fn a_list_and_a_range_of_cases_are_read() {
+fn the_parser_reads_a_list_and_a_range_of_cases() {
     for (line, cases) in [
         ("    // case 33", vec![33]),
         ("/// Expired (cases 69, 82).", vec![69, 82]),

@@ -92,7 +92,7 @@ async fn stored(setup: &TestApp) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn a_logout_revokes_both_tokens_and_does_not_wait_for_it() {
+async fn a_logout_revokes_both_tokens_without_waiting() {
     let (setup, revocations, _kept) = setup(true).await;
     let browser = signed_in(&setup).await;
     let tokens = stored(&setup).await;
@@ -130,7 +130,7 @@ async fn a_logout_everywhere_revokes_the_tokens_of_all_sessions() {
 }
 
 #[tokio::test]
-async fn tokens_of_a_refresh_that_a_logout_overtook_are_neither_stored_nor_left_valid() {
+async fn tokens_refreshed_during_a_logout_are_revoked_and_not_stored() {
     let (setup, revocations, _kept) = setup(true).await;
     let browser = signed_in(&setup).await;
     setup.kyc.clock().advance(Duration::from_secs(16 * 60));
@@ -166,7 +166,7 @@ async fn a_logout_revokes_the_tokens_while_the_metadata_is_stale() {
 }
 
 #[tokio::test]
-async fn without_an_endpoint_a_logout_reads_and_sends_nothing_more() {
+async fn without_a_revocation_endpoint_a_logout_sends_no_token() {
     let (setup, revocations, _kept) = setup(false).await;
     let browser = signed_in(&setup).await;
     setup.store.forget();

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use crate::{
     handler_log::{HandlerLog, Instruction, Kind, LogEntry},
-    receiver_process::{ReceiverProcess, deliver, fails_at_first},
+    receiver_process::{ReceiverProcess, deliver, fails_on_first_delivery},
     servers::Server,
     test_handler::answer,
 };
@@ -181,7 +181,11 @@ fn assert_every_receiver_handled_events(lines: &[LogEntry]) {
         *tries.entry(&line.id).or_default() += 1;
     }
     for n in 0..events() {
-        let least = if fails_at_first(&id(n)) { 2 } else { 1 };
+        let least = if fails_on_first_delivery(&id(n)) {
+            2
+        } else {
+            1
+        };
         assert!(tries[id(n).as_str()] >= least);
     }
 }

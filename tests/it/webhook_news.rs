@@ -246,7 +246,7 @@ async fn an_event_older_than_the_last_status_check_is_not_used() {
 }
 
 #[tokio::test]
-async fn a_worse_status_applies_before_the_status_request_and_a_better_one_does_not() {
+async fn a_worse_status_applies_before_the_status_request_and_a_better_status_does_not() {
     for status in ["rejected", "pending", "expired", "unverified", "frozen", ""] {
         let setup = AssuranceUpdateTest::new(WithKey::Tenant).await;
         let _fault = setup.kyc.on(Endpoint::Status).fail(500).optional().always();
@@ -267,7 +267,7 @@ async fn a_worse_status_applies_before_the_status_request_and_a_better_one_does_
 }
 
 #[tokio::test]
-async fn a_lower_missing_or_unknown_tier_counts_as_worse() {
+async fn a_lower_missing_or_unknown_tier_is_worse() {
     for (field, value) in [
         ("kyc_tier", json!("t1")),
         ("kyc_tier", Value::Null),

@@ -286,7 +286,7 @@ async fn read_until(socket: &mut tokio::net::TcpStream, end: &str) -> String {
 }
 
 #[tokio::test]
-async fn large_bodies_that_hang_keep_no_delivery_out() {
+async fn large_bodies_that_hang_do_not_block_deliveries() {
     // Covers threat case 134.
     let setup = ReceiverTest::with(|it| it.body_deadline(Duration::from_secs(60))).await;
     let mut hanging = Vec::new();

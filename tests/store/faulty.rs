@@ -111,7 +111,7 @@ async fn only_the_operations_of_the_target_fail() {
 }
 
 #[tokio::test]
-async fn the_next_operations_fail_and_later_ones_do_not() {
+async fn the_next_operations_fail_and_later_operations_succeed() {
     let store = store();
     store.fail_next(2, Operation::Write, When::Before, DOWN);
     assert_eq!(write(&store, &[Family::Session]).await, Err(DOWN));
@@ -296,7 +296,7 @@ async fn gathered_operations_end_when_all_have_arrived() {
 }
 
 #[tokio::test]
-async fn operations_that_wait_outlast_the_removal_of_the_faults() {
+async fn waiting_operations_keep_waiting_after_the_faults_are_removed() {
     let store = store();
     let point = store.hang(Operation::Write, When::Before);
     let waiting = spawn_write(&store, Family::Session);

@@ -86,7 +86,7 @@ async fn count(store: &MemoryStore, family: Family) -> usize {
 }
 
 #[tokio::test]
-async fn a_full_family_evicts_the_record_that_expires_first_and_no_other_family() {
+async fn a_full_family_evicts_only_its_record_that_expires_first() {
     let clock = TestClock::new();
     let store = MemoryStore::new(2, Arc::new(clock));
     for (family, id, minutes) in [

@@ -197,7 +197,7 @@ async fn the_postgres_store_is_shared_and_durable_and_passes_its_check() {
 }
 
 #[tokio::test]
-async fn the_mark_of_a_login_is_lower_than_that_of_a_later_revocation() {
+async fn the_mark_of_a_login_is_lower_than_the_mark_of_a_later_revocation() {
     let Some(server) = server() else { return };
     let url = database(server).await;
     let (one, other) = (

@@ -91,7 +91,7 @@ pub(crate) async fn write_and_read(
 
 /// Performs each operation of a store once. Tests use this function for a further way to connect to
 /// an engine. The conformance suite covers the engine itself.
-pub(crate) async fn every_operation_works(store: &dyn Store) {
+pub(crate) async fn assert_every_operation_works(store: &dyn Store) {
     let owner = random_owner();
     let key = create(store, &owner).await;
     let other = create(store, &owner).await;

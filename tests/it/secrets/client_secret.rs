@@ -36,7 +36,7 @@ impl RotationTest {
 }
 
 #[tokio::test]
-async fn a_new_secret_is_checked_and_activated_while_the_old_one_is_valid() {
+async fn a_new_secret_is_checked_and_activated_while_the_old_secret_is_valid() {
     let setup = RotationTest::new().await;
     let new = setup.rotate(OldSecret::Stays);
     let report = setup.reload(new.clone()).await;
@@ -59,7 +59,7 @@ async fn a_new_secret_is_checked_and_activated_while_the_old_one_is_valid() {
 }
 
 #[tokio::test]
-async fn a_pending_secret_is_activated_when_the_old_one_is_rejected() {
+async fn a_pending_secret_is_activated_when_the_old_secret_is_rejected() {
     // K97
     let setup = RotationTest::new().await;
     let request = LoginRequest::new();
@@ -90,7 +90,7 @@ async fn a_pending_secret_is_activated_when_the_old_one_is_rejected() {
 }
 
 #[tokio::test]
-async fn a_login_that_began_with_the_old_secret_completes_with_the_new_one() {
+async fn a_login_that_began_with_the_old_secret_completes_with_the_new_secret() {
     let setup = RotationTest::new().await;
     let request = LoginRequest::new();
     let (transaction, params) =
@@ -128,7 +128,7 @@ async fn a_refresh_token_remains_valid_after_a_rotation() {
 }
 
 #[tokio::test]
-async fn a_wrong_secret_never_replaces_the_current_one() {
+async fn a_wrong_secret_never_replaces_the_current_secret() {
     let setup = RotationTest::new().await;
     let wrong = Secrets::new().client_secret("an unknown client secret");
     let report = setup.reload(wrong).await;
@@ -255,7 +255,7 @@ async fn during_an_outage_the_old_secret_stays_until_a_later_reload() {
 }
 
 #[tokio::test]
-async fn reloading_the_current_secret_drops_the_pending_one() {
+async fn reloading_the_current_secret_drops_the_pending_secret() {
     let setup = RotationTest::new().await;
     let old = Secrets::new().client_secret(setup.client().secret().unwrap());
     let new = setup.rotate(OldSecret::Stays);

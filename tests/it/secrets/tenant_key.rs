@@ -36,7 +36,7 @@ impl RotationTest {
 }
 
 #[tokio::test]
-async fn a_new_key_is_checked_and_activated_while_the_old_one_is_valid() {
+async fn a_new_key_is_checked_and_activated_while_the_old_key_is_valid() {
     let setup = RotationTest::new().await;
     let new = setup.rotate_key(OldSecret::Stays);
     assert_eq!(
@@ -56,7 +56,7 @@ async fn a_new_key_is_checked_and_activated_while_the_old_one_is_valid() {
 }
 
 #[tokio::test]
-async fn a_pending_key_is_activated_when_the_old_one_is_rejected() {
+async fn a_pending_key_is_activated_when_the_old_key_is_rejected() {
     // K97
     let setup = RotationTest::new().await;
     let new = setup.rotate_key(OldSecret::Ends);
@@ -88,7 +88,7 @@ async fn an_upload_is_repeated_with_the_new_key() {
 }
 
 #[tokio::test]
-async fn a_wrong_key_never_replaces_the_current_one() {
+async fn a_wrong_key_never_replaces_the_current_key() {
     let setup = RotationTest::new().await;
     let wrong = Secrets::new().tenant_api_key("an unknown tenant API key");
     let report = setup.reload(wrong).await;

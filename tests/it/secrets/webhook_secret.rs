@@ -47,7 +47,7 @@ fn verified_by(verifier: &WebhookVerifier, secret: &str) -> String {
 }
 
 #[tokio::test]
-async fn old_and_new_secrets_are_accepted_until_the_new_one_signs() {
+async fn old_and_new_secrets_are_accepted_until_the_new_secret_signs() {
     let (setup, verifier) = setup().await;
     assert_eq!(verified_by(&verifier, NEW), NO_SECRET);
     let report = setup.reload(Secrets::new().webhook_secret(NEW)).await;
@@ -68,7 +68,7 @@ async fn old_and_new_secrets_are_accepted_until_the_new_one_signs() {
 }
 
 #[tokio::test]
-async fn the_old_secret_is_accepted_for_96_hours_after_the_new_one_signs() {
+async fn the_old_secret_is_accepted_for_96_hours_after_the_new_secret_signs() {
     // K83
     let (setup, verifier) = setup().await;
     setup.reload(Secrets::new().webhook_secret(NEW)).await;
@@ -228,7 +228,7 @@ async fn among_secrets_that_have_signed_the_oldest_is_evicted() {
 }
 
 #[tokio::test]
-async fn a_secret_invalid_for_the_scheme_does_not_replace_the_others() {
+async fn a_secret_invalid_for_the_scheme_does_not_replace_other_secrets() {
     let setup =
         RotationTest::with(|config| config.webhook_secret("whsec_b2xkIG9sZCBvbGQgb2xkIG9sZA=="))
             .await;

@@ -180,7 +180,7 @@ fn url_of(server: &Server) -> String {
 }
 
 /// The test retries, because the server listens before it accepts logins.
-async fn wait_until_it_works(store: &PostgresStore) {
+async fn wait_until_store_works(store: &PostgresStore) {
     loop {
         let error = match write_and_read(store).await {
             (Ok(()), None) => return,
@@ -198,7 +198,7 @@ async fn a_store_recovers_with_its_server() {
         return;
     };
     let store = PostgresStore::open(&url_of(&server)).unwrap();
-    wait_until_it_works(&store).await;
+    wait_until_store_works(&store).await;
     let owner = random_owner();
     let key = create(&store, &owner).await;
     for crash in [false, true] {
@@ -211,7 +211,7 @@ async fn a_store_recovers_with_its_server() {
         assert_eq!(write_and_read(&store).await, (Err(gone), Some(gone)));
         assert_eq!(store.check().await, Err(gone));
         server.start_again();
-        wait_until_it_works(&store).await;
+        wait_until_store_works(&store).await;
         assert!(has(&store, &owner, key).await);
     }
 }
@@ -223,7 +223,7 @@ async fn a_replica_is_rejected_until_it_is_promoted() {
     };
     let url = url_of(&server);
     let store = PostgresStore::open(&url).unwrap();
-    wait_until_it_works(&store).await;
+    wait_until_store_works(&store).await;
     let standby = "DO $$ BEGIN EXECUTE format('COPY (SELECT 1) TO %L', \
                    current_setting('data_directory') || '/standby.signal'); END $$";
     execute(&url, standby).await;

@@ -15,7 +15,7 @@ use sqlx::{Connection as _, PgConnection, PgPool, postgres::PgPoolOptions};
 
 use super::support::{database, server};
 use crate::{
-    samples::{LONG, every_operation_works, pass, random_event, write_and_read},
+    samples::{LONG, assert_every_operation_works, pass, random_event, write_and_read},
     servers::Server,
 };
 
@@ -149,7 +149,7 @@ async fn a_store_works_behind_a_pooler_that_ignores_its_settings() {
         return;
     };
     let url = pooler.url(&database(server).await);
-    every_operation_works(&PostgresStore::connect(&url).await.unwrap()).await;
+    assert_every_operation_works(&PostgresStore::connect(&url).await.unwrap()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

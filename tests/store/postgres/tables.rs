@@ -6,7 +6,7 @@ use kycport::store::{
 use sqlx::{Connection as _, PgConnection, PgPool};
 
 use super::support::{database, execute, role, server};
-use crate::samples::{create, every_operation_works, has, random_owner, write_and_read};
+use crate::samples::{assert_every_operation_works, create, has, random_owner, write_and_read};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn several_instances_create_the_tables_simultaneously() {
@@ -57,7 +57,7 @@ async fn the_search_path_has_no_effect() {
     )
     .await;
     let store = PostgresStore::connect(&url).await.unwrap();
-    every_operation_works(&store).await;
+    assert_every_operation_works(&store).await;
 }
 
 #[tokio::test]
@@ -72,7 +72,7 @@ async fn stores_in_different_schemas_are_independent() {
     let key = create(&other, &owner).await;
     assert!(has(&same, &owner, key).await);
     assert!(!has(&public, &owner, key).await);
-    every_operation_works(&other).await;
+    assert_every_operation_works(&other).await;
     assert_eq!(
         PostgresStore::open(&url).unwrap().schema("a.b").err(),
         Some(InvalidPostgresUrl::Schema)
@@ -122,7 +122,7 @@ async fn tables_of_an_unknown_version_are_rejected() {
 
 /// The role has the permissions that the documentation of the store lists.
 #[tokio::test]
-async fn a_role_without_permission_to_create_tables_can_use_existing_ones() {
+async fn a_role_without_permission_to_create_tables_can_use_existing_tables() {
     let Some(server) = server() else { return };
     let url = database(server).await;
     let (theirs, name) = role(&url, "").await;
@@ -144,7 +144,7 @@ async fn a_role_without_permission_to_create_tables_can_use_existing_ones() {
         PostgresStore::connect(&theirs).await.unwrap(),
         PostgresStore::open(&theirs).unwrap(),
     ] {
-        every_operation_works(&store).await;
+        assert_every_operation_works(&store).await;
         store.migrate().await.unwrap();
     }
 }

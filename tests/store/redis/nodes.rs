@@ -32,7 +32,7 @@ impl Cluster {
         for node in &cluster.nodes[1..] {
             cluster.meet(node);
         }
-        cluster.wait_until_it_agrees(3);
+        cluster.wait_until_nodes_agree(3);
         Some(cluster)
     }
 
@@ -47,7 +47,7 @@ impl Cluster {
         self.meet(&replica);
         let all = self.nodes.len() + 1;
         self.nodes.push(replica);
-        self.wait_until_it_agrees(all);
+        self.wait_until_nodes_agree(all);
         let id = self.id(of);
         let replica = self.nodes.last().unwrap();
         replica.command::<()>(&["CLUSTER", "REPLICATE", &id]);
@@ -57,7 +57,7 @@ impl Cluster {
         });
     }
 
-    pub(crate) fn wait_until_it_agrees(&self, count: usize) {
+    pub(crate) fn wait_until_nodes_agree(&self, count: usize) {
         for node in &self.nodes {
             wait_until("a cluster", || {
                 let info: String = node.command(&["CLUSTER", "INFO"]);

@@ -9,7 +9,7 @@ use rustls::crypto::CryptoProvider;
 
 use super::server::{Server, free_port};
 
-const CHILD: &str = "redis::tls::the_child_connects";
+const CHILD: &str = "redis::tls::the_child_process_connects";
 const URL: &str = "KYCPORT_TEST_REDIS_URL";
 const ROOT: &str = "SSL_CERT_FILE";
 
@@ -59,7 +59,7 @@ fn tls_uses_the_root_certificates_of_the_machine() {
 
 #[tokio::test]
 #[ignore = "another test runs this test in a child process"]
-async fn the_child_connects() {
+async fn the_child_process_connects() {
     let url = std::env::var(URL).unwrap();
     assert!(CryptoProvider::get_default().is_none());
     let store = RedisStore::connect(&url).await.unwrap();

@@ -85,7 +85,7 @@ async fn replaced_and_deleted_sessions_leave_no_body() {
 }
 
 #[tokio::test]
-async fn revoking_deletes_the_bodies_of_this_owner_only() {
+async fn a_revocation_deletes_only_the_bodies_of_its_owner() {
     let pair = Pair::new();
     for number in 1..=20 {
         let _ = pair.create(session(number), 1).await.unwrap();
