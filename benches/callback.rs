@@ -3,8 +3,8 @@
 //!
 //! Run with `cargo bench --bench callback`. Each round measures one callback over a keep-alive
 //! connection, one token request with a keep-alive client, and two bare signature verifications.
-//! Other load on the machine therefore affects all three. The benchmark starts the logins outside
-//! the measured part.
+//! Other load on the machine therefore affects all three measurements. The benchmark starts the
+//! logins outside the measured part.
 
 #![expect(
     clippy::disallowed_methods,
@@ -243,7 +243,7 @@ impl CallbackBench {
         page.location().unwrap()
     }
 
-    /// Sends the callback and reads the response, whose status line must begin with `status`.
+    /// Sends the callback and reads the response. The status line must begin with `status`.
     async fn over_socket(&mut self, response: &Response, status: &str) -> Duration {
         let Response { callback, cookies } = response;
         let target = &callback[url::Position::BeforePath..];

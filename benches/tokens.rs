@@ -116,7 +116,7 @@ fn jwks(key: &SigningKey) -> String {
     .to_string()
 }
 
-/// Returns the signed part of a token and its signature, decoded.
+/// Returns the signed part of a token and the decoded signature.
 fn signed(token: &str) -> (String, Vec<u8>) {
     let (input, signature) = token.rsplit_once('.').unwrap();
     (input.to_owned(), URL_SAFE_NO_PAD.decode(signature).unwrap())
@@ -154,7 +154,7 @@ fn dalek(
     })
 }
 
-/// Verifies only the signature with AWS-LC and a key parsed beforehand.
+/// Verifies only the signature with AWS-LC. The benchmark parses the key beforehand.
 fn aws_lc(key: &SigningKey, token: &str) -> Contender {
     let (input, signature) = signed(token);
     let key = ParsedPublicKey::new(&ED25519, key.verifying_key().to_bytes()).unwrap();
@@ -269,9 +269,9 @@ fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// Calls `act` this number of frames deeper in the stack. The stack address changes the time by up
-/// to a fifth, because loads and stores of vector code can collide. Each turn uses another depth,
-/// so no contender has an advantage.
+/// Calls `act` from a stack that is this number of frames deeper. The stack address changes the
+/// time by up to a fifth, because loads and stores of vector code can collide. Each turn uses
+/// another depth, so no contender has an advantage.
 #[inline(never)]
 fn deeper<R>(frames: usize, act: &dyn Fn() -> R) -> R {
     let frame = black_box([0_u8; 176]);

@@ -3,8 +3,8 @@
 //! compares both uploads with plain reqwest and the same file.
 //!
 //! Run with `cargo bench --bench upload`. The tenant's app runs in a separate process, so its peak
-//! memory (`VmHWM`, Linux) contains only the memory of the relay. A sink that discards what it
-//! reads replaces KYCPort, because the mock hashes uploads. The sink reads as fast as possible, or
+//! memory (`VmHWM`, Linux) contains only the memory of the relay. A sink that discards each upload
+//! replaces KYCPort, because the mock hashes uploads. The sink reads either as fast as possible or
 //! slowly. The upload paths take turns within one run, so that other load affects all paths.
 
 #![expect(
@@ -266,12 +266,12 @@ impl UploadBench {
     }
 }
 
-/// Reads the file as reqwest does, 4 KiB at a time. Reading takes longer than sending.
+/// Reads the file like reqwest, in pieces of 4 KiB. Reading takes longer than sending.
 async fn form_of_a_file(file: &Path) -> Form {
     form_with(Part::file(file).await.unwrap())
 }
 
-/// Reads the file 64 KiB at a time, as fast as a browser can.
+/// Reads the file in pieces of 64 KiB, as fast as a browser.
 async fn form(file: &Path) -> Form {
     let file = File::open(file).await.unwrap();
     let length = file.metadata().await.unwrap().len();

@@ -1,13 +1,13 @@
 //! Fault injection with two instances of an app and simulated users. The scenario of
 //! `tests/it/chaos` runs for a longer time.
 //!
-//! Run with `cargo bench --bench chaos`. After `--`, `seconds=60` sets the length of each run, and
-//! `redis`, `redis-sealed`, `postgres`, `postgres-sealed`, `sqlite` and `sqlite-sealed` select
-//! runs. Default: all runs, one after the other. The benchmark prints a table, and fails if the
-//! clients report a violation.
+//! Run with `cargo bench --bench chaos`. After `--`, `seconds=60` sets the length of each run. The
+//! arguments `redis`, `redis-sealed`, `postgres`, `postgres-sealed`, `sqlite` and `sqlite-sealed`
+//! select runs. Default: all runs, one after the other. The benchmark prints a table, and fails if
+//! the clients report a violation.
 //!
-//! The servers are the `redis-server` and `postgres` of this machine, on free loopback ports.
-//! Acknowledged writes are on disk: `appendfsync always`, `fsync=on`.
+//! The servers are the `redis-server` and `postgres` of this machine, on free loopback ports. The
+//! servers acknowledge a write after it is on disk (`appendfsync always`, `fsync=on`).
 
 #![expect(
     clippy::print_stdout,

@@ -1,14 +1,14 @@
 //! Benchmark of signed-in requests with each store, and of the size of sessions in each store.
 //!
-//! Run with `cargo bench --bench scale`. `-- requests` or `-- sessions` runs one half;
-//! `count=100000` sets the number of sessions.
+//! Run with `cargo bench --bench scale`. `-- requests` or `-- sessions` runs one half of the
+//! benchmark. `count=100000` sets the number of sessions.
 //!
 //! `requests` sends requests over keep-alive connections to apps in separate processes. The apps
-//! take turns within one run, so that other load affects all apps. For each store there are four
-//! apps: this crate without and with encryption, tower-sessions, and an app that reads one record.
-//! The table shows the processor time per request of the app and of the store. `idle` is the idle
-//! share of the machine. These values show the limit of each app. The clients run on the same
-//! machine.
+//! take turns within one run, so that other load affects all apps. Each store has four apps: this
+//! crate without encryption, this crate with encryption, tower-sessions, and an app that reads one
+//! record. The table shows the processor time per request of the app and of the store. `idle` is
+//! the idle share of the machine. These values show the limit of each app. The clients run on the
+//! same machine.
 //!
 //! `sessions` creates sessions, each in a new browser, and abandoned logins. `sessions` reports the
 //! size of the sessions in the app and in the store. With `lifetime=300` the sessions live for 300

@@ -29,7 +29,7 @@ const KEY: &str = "one";
 /// Work that an app performs for each request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Peer {
-    /// Responds without a store.
+    /// Responds without reading a store.
     Bare,
     /// Loads a session of tower-sessions.
     TowerSessions,

@@ -234,7 +234,7 @@ impl Store<'_> {
                 let mut connection = connection.clone();
                 let mut cursor = 0_u64;
                 loop {
-                    // The keys of leases end in `l`.
+                    // In Redis, the keys of leases end in `l`.
                     let scan = redis::cmd("SCAN")
                         .arg(cursor)
                         .arg(&["MATCH", "*}l", "COUNT", "1000"])
@@ -330,7 +330,7 @@ async fn expire_memory(
     }
 }
 
-/// Returns the number of Redis keys: one per person.
+/// Returns the number of Redis keys. Each person has one key.
 async fn of_redis(mut connection: redis::aio::MultiplexedConnection) -> (u64, Option<u64>) {
     let info = redis::cmd("INFO").arg("memory").to_owned();
     let info: String = info.query_async(&mut connection).await.unwrap();

@@ -1,4 +1,5 @@
-//! The program `kycport-mock`, as a script in another language uses it.
+//! Tests of the program `kycport-mock`. The tests use the program like a script in another
+//! language.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -16,7 +16,7 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Starts the program on a free port, with these additional flags.
+    /// Starts the program on a free port with these additional flags.
     pub(crate) fn start(flags: &[&str]) -> Self {
         let mut child = command(&["--bind", "127.0.0.1:0", "--print", "json"])
             .args(flags)
@@ -80,7 +80,7 @@ pub(crate) fn run(arguments: &[&str]) -> Output {
     command(arguments).output().unwrap()
 }
 
-/// Runs the program, which must fail. Returns its standard error and its exit code.
+/// Runs the program, which must fail. Returns the program's standard error and exit code.
 pub(crate) fn failure(arguments: &[&str]) -> (String, i32) {
     let output = run(arguments);
     assert!(!output.status.success());

@@ -22,8 +22,8 @@ for (const test of JSON.parse(CASES)) {
 console.log(`${passed} passed, ${failed} failed`)
 process.exitCode = failed === 0 ? 0 : 1
 
-// The issuer is not a prefix of the URL of the discovery document (K2), so the library cannot derive
-// the URL.
+// The library cannot derive the URL of the discovery document, because the issuer is not a prefix
+// of this URL (K2).
 async function configuration() {
   const answer = await fetch(DISCOVERY_URL)
   const metadata = await answer.json()

@@ -1,4 +1,4 @@
-//! Validation of the claims of an access token.
+//! Tests of the validation of access token claims.
 
 use kycport::{
     Timestamp,

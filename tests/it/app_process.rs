@@ -1,5 +1,5 @@
-//! An instance of an app in its own process. A test can kill the process with `SIGKILL`, restart
-//! it, and measure it. The process runs the test binary. Environment variables configure the app.
+//! Instance of an app in its own process. A test can kill, restart and measure the process. The
+//! process runs the test binary. Environment variables configure the app.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _},
@@ -62,7 +62,7 @@ pub(crate) struct AppProcess {
 }
 
 impl AppProcess {
-    /// Starts an app. An unreachable store does not prevent the start.
+    /// Starts an app. The app also starts if its store is unreachable.
     pub(crate) fn start(spec: &AppSpec) -> Self {
         let mut command = this_binary();
         command
@@ -160,9 +160,9 @@ async fn serve(app: Router) {
     axum::serve(listener, marked).await.unwrap();
 }
 
-/// Builds the app from the environment. An in-memory store gets the capacity that a benchmark
-/// needs, and reports its size. The name of the session cookie is the name that apps at the mock
-/// use.
+/// Builds the app from the environment. The app gives an in-memory store the capacity that a
+/// benchmark needs, and prints the size of this store. The name of the session cookie is the name
+/// that apps at the mock use.
 fn app() -> Router {
     let clock = TestClock::new();
     let mut config = Config::builder_from_env()
@@ -206,7 +206,7 @@ fn records(store: &MemoryStore) -> usize {
     Family::ALL.map(|family| store.count(family)).iter().sum()
 }
 
-/// Revokes all sessions of a person, as a support page would.
+/// Revokes all sessions of a person, like a support page.
 async fn revoke_all(
     State(sessions): State<Sessions>,
     Path(subject): Path<String>,

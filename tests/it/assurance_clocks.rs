@@ -1,5 +1,4 @@
-//! Instances with different clocks. The order of two results never depends on a
-//! clock.
+//! Tests with instances whose clocks differ. The order of two results never depends on a clock.
 
 use std::time::Duration;
 
@@ -10,8 +9,7 @@ use crate::assurance_setup::{AssuranceTest, Instance, Key, MINUTE, everywhere, r
 /// Offsets of the second instance's clock, in milliseconds.
 const AHEAD: [i64; 6] = [-60_000, -1_000, -200, 200, 1_000, 60_000];
 
-/// Asserts that the guards reject the person, that later requests are rejected
-/// too, and that the record does not change.
+/// Asserts that the guards reject the person now and later, and that the record does not change.
 async fn assert_rejected_for_long(setup: &AssuranceTest, instances: [&Instance; 2], cookie: &str) {
     let before = setup.bodies().await;
     for seconds in [0, 1, 59, 60, 480, 1, 600, 3600] {
@@ -25,7 +23,8 @@ async fn assert_rejected_for_long(setup: &AssuranceTest, instances: [&Instance; 
 
 #[tokio::test]
 async fn a_rejection_received_by_one_instance_applies_at_another_that_has_no_source() {
-    // The assurance has no source: there is no tenant key, and the access token has expired.
+    // The app cannot request the status, because it has no tenant key and the access token has
+    // expired.
     for ahead in AHEAD {
         for received_by_first in [true, false] {
             let what = format!(
@@ -120,8 +119,7 @@ async fn a_positive_result_with_a_future_timestamp_is_stale() {
     let one = setup.instance(Key::None).await;
     let cookie = setup.signed_in(&ahead).await;
     ahead.assert_admits(&cookie).await;
-    // This instance cannot determine the age of the result, so it calls
-    // KYCPort.
+    // This instance cannot determine the age of the result, so the guard calls KYCPort.
     one.assert_admits(&cookie).await;
     setup.kyc.requests(Endpoint::Userinfo).assert_count(1);
     // The instance whose clock is ahead stores a timestamp in the future again.

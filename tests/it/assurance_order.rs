@@ -11,7 +11,7 @@ use crate::{
     faulty_store::{ASSURANCE, Op, SESSION},
 };
 
-/// Changes the status in the record, as another instance would.
+/// Changes the status in the record, like another instance.
 async fn record(setup: &AssuranceTest, status: &str) {
     setup
         .store
@@ -35,7 +35,7 @@ async fn a_positive_id_token_does_not_replace_a_negative_result() {
         assert_eq!(app.me(&cookie).await, "rejected");
         assert_eq!(app.ask("/guarded", &cookie).await, unknown_status());
         drop(fault);
-        // The result of the status endpoint replaces the record.
+        // The result of the status endpoint replaces the stored record.
         app.assert_admits(&cookie).await;
         assert_eq!(app.me(&cookie).await, "verified");
     })
@@ -160,7 +160,7 @@ async fn a_negative_id_token_replaces_every_record() {
     everywhere(async |setup| {
         let app = setup.instance(Key::Tenant).await;
         setup.ada.reject();
-        // No result is stored yet.
+        // The store has no result of the person yet.
         let cookie = setup.signed_in(&app).await;
         assert_eq!(app.me(&cookie).await, "rejected");
         // The stored record is unreadable.
@@ -226,7 +226,7 @@ async fn a_second_positive_response_replaces_the_rejection() {
     let gate = setup.kyc.on(Endpoint::Status).after().hold();
     let concurrent_event = async {
         gate.wait_for(1).await;
-        // The event is outdated: the person is verified.
+        // The event is outdated, because the person is verified.
         assert_eq!(setup.deliver(&other, "evt_1", "rejected").await, 200);
         gate.release();
     };
@@ -242,8 +242,8 @@ async fn the_status_is_requested_three_times_at_most() {
     let cookie = setup.signed_in(&app).await;
     let gate = setup.store.hold(Op::Write, ASSURANCE);
     let concurrent_event = async {
-        // A rejection is stored after each response and before the write of its
-        // result.
+        // Another instance stores a rejection after each response of KYCPort and before the write
+        // of the result.
         for _ in 0..3 {
             gate.reached().await;
             record(&setup, "rejected").await;
@@ -331,7 +331,7 @@ async fn a_result_from_a_concurrent_event_is_not_used_as_a_response() {
         let concurrent_event = async {
             gate.reached().await;
             setup.store.heal();
-            // The event is outdated: the person is verified.
+            // The event is outdated, because the person is verified.
             assert_eq!(setup.deliver(&other, "evt_1", "rejected").await, 200);
             gate.open();
         };

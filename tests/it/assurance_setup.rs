@@ -166,8 +166,8 @@ impl AssuranceTest {
             .cookie_name("kycport")
     }
 
-    /// Signs Ada in at an instance. Returns the session cookie, which every
-    /// instance accepts.
+    /// Signs Ada in at an instance, and returns the session cookie. Every instance accepts this
+    /// cookie.
     pub(crate) async fn signed_in(&self, instance: &Instance) -> String {
         self.signed_in_as(instance, &self.ada).await
     }
@@ -240,7 +240,7 @@ impl AssuranceTest {
         }
     }
 
-    /// Makes the record unreadable.
+    /// Makes the stored record unreadable.
     pub(crate) async fn damage(&self) {
         self.store
             .replace(ASSURANCE, |_| b"\x01not a record".to_vec())

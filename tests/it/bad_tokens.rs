@@ -146,8 +146,8 @@ fn id_token(tamper: Tamper) -> Verdict {
         T::NumberNonce => claim("nonce", Mistyped),
         // Covers threat case 74.
         T::WrongAtHash => claim("at_hash", Mismatch),
-        // Claims that were not requested, that belong to an access token, or
-        // that are informative.
+        // The client ignores claims that it has not requested, claims of an access token, and
+        // informative claims.
         T::TypJwt
         | T::TypAbsent
         | T::MissingAtHash
@@ -489,7 +489,7 @@ async fn exchanged_token_types_are_rejected() {
     let _fault = kyc
         .edit_token_response(|answer| answer["access_token"] = answer["id_token"].clone())
         .once();
-    // `at_hash` is checked before the type.
+    // The client checks `at_hash` before the type.
     let error = sign_in(&kyc, &app, &ada).await.unwrap_err();
     assert_eq!(
         typed(Err(error), TokenKind::IdToken),

@@ -318,7 +318,7 @@ async fn assert_cookie_is_strict(page: &Client) {
     assert_eq!(of_the_app.count(), 1);
 }
 
-/// Chooses a person on KYCPort's page, then the outcome of the verification.
+/// Chooses a person and then the outcome of the verification on KYCPort's page.
 async fn verify(page: &Client, name: &str, outcome: &str) {
     choose(page, name).await;
     click(page, &format!("button[value={outcome}]")).await;

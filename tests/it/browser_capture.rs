@@ -172,8 +172,7 @@ async fn send(page: &Client, document: &Path, selfie: &Path) {
     click(page, "#send").await;
 }
 
-/// Returns the verification status of the session, as the page's script would
-/// read it.
+/// Returns the verification status of the session, like the page's script.
 async fn assurance(page: &Client) -> Value {
     let script = "return fetch('/auth/me').then((it) => it.json())";
     page.execute(script, vec![]).await.unwrap()["assurance"].clone()

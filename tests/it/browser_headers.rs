@@ -1,5 +1,4 @@
-//! Request headers with foreign content, and the headers that every response
-//! needs.
+//! Tests of request headers with unusual content, and of the headers that every response needs.
 
 use axum::http::Method;
 use url::Url;
@@ -71,7 +70,7 @@ async fn a_non_ascii_cookie_of_another_app_ends_no_session() {
     let head = head_of(&setup, "GET /vault?Zo\u{eb}", &headers).await;
     let login = Some("/auth/login?return_to=%2fvault%3fzo%25c3%25ab");
     assert_eq!(value(&head, "location"), login, "{head}");
-    // A form on a page whose URL is not ASCII returns to that page.
+    // A form on a page whose URL is not ASCII returns to this page.
     let referer = [setup.app.url("/vault?").as_bytes(), "Zoë".as_bytes()].concat();
     let headers = [
         ("accept", &b"text/html"[..]),
@@ -107,8 +106,8 @@ async fn a_navigation_is_redirected_and_a_script_gets_401() {
         let head = head_of(&setup, "GET /vault", &headers).await;
         let expected = if redirected { 303 } else { 401 };
         assert_eq!(status(&head), expected, "{mode:?} {accept}");
-        // A service worker is redirected to the login and passes the redirect
-        // to the browser. A script is not redirected.
+        // The app redirects a service worker to the login, and the service worker passes the
+        // redirect to the browser. The app does not redirect a script.
         headers.push(("sec-fetch-dest", b"empty"));
         let head = head_of(&setup, "GET /auth/login", &headers).await;
         let expected = if redirected && mode == Some("same-origin") {
@@ -143,7 +142,7 @@ async fn a_405_has_an_allow_header_and_a_401_has_a_challenge() {
             assert_eq!(value(&head, "set-cookie"), None, "{line}");
         }
     }
-    // A person who opens the address sees a page with a link to the home page.
+    // A person who opens the URL of the logout sees a page with a link to the home page.
     let browser = setup.kyc.browser();
     let page = browser.open(setup.app.url("/auth/logout")).await.unwrap();
     page.assert_status(405);

@@ -238,14 +238,14 @@ async fn one_of_many_simultaneous_callbacks_exchanges_the_code() {
     for n in [2, 50] {
         let setup = setup().await;
         let (browser, callback) = started(&setup).await;
-        // All requests read the login before any of them exchanges the code.
+        // All requests read the login before any request exchanges the code.
         setup.store.let_meet(Op::Acquire, LOGIN, n);
         let copies: Vec<Browser> = (0..n).map(|_| browser.clone()).collect();
 
         let pages = join_all(copies.iter().map(|copy| copy.open(&callback))).await;
 
         let pages: Vec<Page> = pages.into_iter().map(Result::unwrap).collect();
-        // The person can continue from every response.
+        // Every response lets the person continue.
         for page in &pages {
             assert_eq!(page.assert_status(303).header("location"), Some("/vault"));
         }

@@ -84,8 +84,7 @@ impl CaptureTest {
         format!("/upload/{}", self.case.id)
     }
 
-    /// Sends a form as the page's script would: with the session cookie and from the same
-    /// origin.
+    /// Sends a form like the page's script, with the session cookie and from the same origin.
     async fn send(&self, form: Form) -> (u16, Value) {
         let boundary = form.boundary().to_owned();
         let body = reqwest::Body::wrap_stream(form.into_stream());
@@ -223,7 +222,7 @@ async fn the_client_determines_names_and_media_types_itself() {
     assert_eq!(kept.status, CaseStatus::DocumentsReceived);
     assert_eq!(kept.texts.len(), 2);
     assert_eq!(kept.texts["applicant_given_name"], "Ada");
-    // The app does not pass on the name of the file on the person's machine.
+    // The app does not forward the name of the file on the person's machine.
     assert_eq!(
         kept.files["document"].file_name.as_deref(),
         Some("document.png")
@@ -553,7 +552,7 @@ async fn a_person_has_at_most_four_uploads_in_progress() {
         (status, told["code"].as_str()),
         (429, Some("too_many_uploads"))
     );
-    // After an upload is aborted, another upload can start.
+    // Another upload can start after an upload was aborted.
     drop(slow);
     for _ in 0..10_000 {
         if setup.send(good()).await.0 == 200 {

@@ -1,4 +1,4 @@
-//! Error responses of KYCPort to the case client.
+//! Tests of error responses that the case client receives from KYCPort.
 
 use std::time::Duration;
 

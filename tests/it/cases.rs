@@ -456,7 +456,7 @@ async fn a_conflict_with_the_state_of_a_case_is_reported() {
             CaseError::Id
         );
     }
-    // A case id that contains a path is encoded as one segment, and no case has that id.
+    // The client encodes a case id that contains a path as one segment. No case has this id.
     let error = cases.get("../../kyc/x").await.unwrap_err();
     assert_eq!(code(&error), (404, "case_not_found"));
     let bob = kyc.person("bob").create();

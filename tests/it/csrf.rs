@@ -1,4 +1,4 @@
-//! Cross-site request forgery: requests that another site makes a browser send.
+//! Tests of cross-site request forgery: another site makes a browser send a request.
 
 use std::fmt::Write as _;
 

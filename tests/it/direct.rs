@@ -16,7 +16,7 @@ pub(crate) fn relying_party(kyc: &MockIssuer) -> RelyingParty {
     relying_party_with(kyc, |config| config)
 }
 
-/// Returns a relying party with further settings.
+/// Returns a relying party with additional settings.
 pub(crate) fn relying_party_with(
     kyc: &MockIssuer,
     more: impl FnOnce(ConfigBuilder) -> ConfigBuilder,

@@ -1,4 +1,4 @@
-//! The discovery document: accepted content, caching, and unavailable issuers.
+//! Tests of the discovery document: accepted content, caching, and unavailable issuers.
 
 use std::{
     fmt,
@@ -336,8 +336,7 @@ async fn an_invalid_discovery_document_gives_a_typed_error() {
 
 #[tokio::test]
 async fn an_unknown_deeply_nested_member_is_ignored() {
-    // case 4: an unknown deeply nested member neither invalidates the document nor exhausts the
-    // stack
+    // case 4: the client accepts a document with an unknown, deeply nested member
     let kyc = MockIssuer::start().await;
     let good = kyc.browser().fetch(kyc.discovery_url()).await.unwrap();
     let nest = format!("{}{}", "[".repeat(20_000), "]".repeat(20_000));
@@ -387,7 +386,7 @@ fn with(document: &Value, member: &str, value: &Value) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_body_is_read_up_to_the_size_limit() {
-    // case 5: the client stops at the limit, long before the deadline
+    // case 5: the client stops at the size limit, long before the deadline
     const CAP: usize = 64 * 1024;
     let kyc = MockIssuer::start().await;
     let too_large = Err(TransportError::TooLarge { limit: CAP }.into());
@@ -639,7 +638,8 @@ async fn cache_control_is_limited_to_between_a_minute_and_an_hour() {
         kyc.switch(|switches| switches.cache_max_age = says.map(seconds));
         let app = relying_party(&kyc);
         begin(&app).await.unwrap();
-        // Half of the lifetime has passed, so no refresh is due.
+        // The client does not refresh the document yet, because half of the document's lifetime
+        // remains.
         kyc.clock().advance(seconds(fresh / 2));
         for _ in 0..5 {
             begin(&app).await.unwrap();
@@ -796,7 +796,7 @@ fn a_runtime_that_ends_during_a_fetch_does_not_block_later_fetches() {
 
 #[test]
 fn a_runtime_that_has_ended_fails_only_its_own_caller() {
-    // case 140: the fetch task is dropped before it runs
+    // case 140: the runtime drops the fetch task before the task runs
     let kyc = MockIssuer::start_blocking();
     let app = relying_party(&kyc);
     let runtime = tokio::runtime::Runtime::new().unwrap();

@@ -1,4 +1,4 @@
-//! Checks of the doctor. Each test breaks one part of the setup.
+//! Tests of the checks that the doctor performs. Each test breaks one part of the setup.
 
 use std::{
     sync::{Arc, Mutex},

@@ -1,6 +1,6 @@
 //! Headless Chromium, driven by WebDriver.
 //!
-//! The tests are skipped with a message if `chromium` and `chromedriver` are not installed. With
+//! The tests print a message and stop if `chromium` and `chromedriver` are not installed. With
 //! `KYCPORT_REQUIRE_BROWSER=1`, the tests fail instead.
 
 use std::{
@@ -130,7 +130,7 @@ impl BrowserTest {
     }
 }
 
-/// Writes to stderr directly, because the test harness captures `eprintln!`.
+/// Writes directly to stderr, because the test harness captures `eprintln!`.
 fn skip(reason: &str) {
     assert!(
         std::env::var_os("KYCPORT_REQUIRE_BROWSER").is_none(),

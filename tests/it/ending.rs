@@ -211,8 +211,7 @@ enum End {
 async fn revoke_during_write(setup: &TestApp, op: Op, kind: Kind, end: End) {
     let browser = signed_in(setup).await;
     let id = id(setup, &browser).await;
-    // The access token has expired, and the last use of the session is old enough to be
-    // updated.
+    // The access token has expired, and the app must update the last use of the session.
     setup.kyc.clock().advance(16 * MINUTE);
     let gate = setup.store.hold(op, kind);
     let (copy, url) = (browser.clone(), setup.app.url("/token"));
@@ -232,7 +231,7 @@ async fn revoke_during_write(setup: &TestApp, op: Op, kind: Kind, end: End) {
     gate.open();
     under_way.await.unwrap();
 
-    // Nothing was written, because the session no longer exists.
+    // The app has written no record, because the session no longer exists.
     assert_eq!(setup.store.bodies(kind).await.len(), 0, "{kind:?}");
     // Both instances treat the browser as signed out.
     for _ in 0..2 {
@@ -252,7 +251,7 @@ async fn a_session_is_revoked_by_its_id() {
         let (id, other) = (id(&setup, &here).await, id(&setup, &there).await);
         assert_ne!(id, other);
 
-        // A person cannot revoke another person's session.
+        // A person cannot revoke the session of another person.
         let foreign = handle.revoke(eve.id(), &id).await;
         assert_eq!(foreign, Ok(Revocation::NotFound));
         assert_eq!(me(&setup, &here).await, 200);

@@ -65,13 +65,13 @@ async fn revoke_during_logins(
         .zip(begun)
         .map(|(browser, callback)| async {
             let page = browser.open(callback.unwrap()).await.unwrap();
-            // The session is created before or after the last revocation.
+            // The login creates the session before or after the last revocation.
             if page.status() != 303 {
                 page.assert_status(401);
                 assert!(page.body().contains("signed out everywhere"), "{place}");
             }
         });
-    // Two handles revoke all sessions while these logins complete.
+    // Two session administrations revoke all sessions while these logins complete.
     let end = handles.each_ref().map(|handle| handle.revoke_all(ada.id()));
     let (ended, _) = tokio::join!(join_all(end), join_all(begin));
     assert_eq!(ended, [Ok(()), Ok(())], "{place}");
@@ -202,7 +202,7 @@ async fn copy_records_between_sessions(engine: &Engine) {
     }
 }
 
-/// The handler from the manual.
+/// Handler that the manual shows.
 async fn end_if_rejected(sessions: Sessions, delivery: Delivery) -> Result<(), StoreError> {
     let is_rejected = delivery
         .assurance()

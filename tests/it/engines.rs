@@ -113,7 +113,7 @@ impl Engine {
         self.sealing.is_some()
     }
 
-    /// Configures an app to use this engine, as a tenant would.
+    /// Configures an app to use this engine, like a tenant.
     pub(crate) fn configure(&self, config: ConfigBuilder) -> ConfigBuilder {
         self.configure_over(config, Arc::clone(&self.store))
     }

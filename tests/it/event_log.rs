@@ -106,7 +106,7 @@ async fn an_event_is_done_after_its_completion() {
         assert_done(&log, &event).await;
         // A second completion of the event has no effect.
         assert_eq!(log.complete(&lease).await, Ok(SettleOutcome::Applied));
-        // A completed event cannot be released.
+        // A caller cannot release a completed event.
         assert_eq!(log.release(&lease).await, Ok(SettleOutcome::Lost));
         assert_done(&log, &event).await;
         // A caller can still acquire other events.

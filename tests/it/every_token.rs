@@ -29,7 +29,7 @@ fn check_table(rows: impl Fn(Mint) -> Vec<Row>) {
     }
 }
 
-/// Returns `token` with part `index` changed by `change`. This function does not recompute the
+/// Returns `token` after `change` has changed part `index`. This function does not recompute the
 /// signature.
 fn altered(token: &str, index: usize, change: impl FnOnce(&str) -> String) -> String {
     let mut parts: Vec<_> = token.split('.').map(str::to_owned).collect();
@@ -147,7 +147,7 @@ fn only_the_issuers_signature_over_these_bytes_is_accepted() {
     });
 }
 
-/// The order L of the group, little-endian (RFC 8032 section 5.1).
+/// Order L of the group in little-endian bytes (RFC 8032 section 5.1).
 const ORDER: [u8; 32] = [
     0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14,
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
@@ -249,8 +249,8 @@ fn keys_in_the_token_header_are_ignored() {
         ("x5c", json!(["MIIB"])),
     ] {
         for mint in [ID, ACCESS] {
-            // The header is ignored. The client accepts the issuer's signature and rejects the
-            // attacker's signature.
+            // The client ignores keys in the header. The client accepts the issuer's signature and
+            // rejects the attacker's signature.
             let token = mint.header_set(name, value.clone());
             assert_eq!(mint.verify(&token), Ok(()), "{name}");
             let (input, _) = token.rsplit_once('.').unwrap();
@@ -904,7 +904,7 @@ fn exp_nbf_and_iat_respect_the_clock_skew_exactly() {
 
 #[test]
 fn extreme_clocks_cause_no_panic() {
-    // case 82: the clock jumps
+    // case 82: the clock of the machine jumps
     for mint in [ID, ACCESS] {
         let verdict = |at| mint.verify_at(&mint.good(), Timestamp::from_unix(at));
         assert_eq!(verdict(NOW), Ok(()));

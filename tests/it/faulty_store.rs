@@ -60,7 +60,7 @@ impl Kind {
     }
 }
 
-/// Store with faults and a record of the writes. Clones share their state.
+/// Store with faults. It also records the writes. Clones share their state.
 #[derive(Clone)]
 pub(crate) struct RecordingStore {
     faulty: FaultyStore,
@@ -146,17 +146,18 @@ impl RecordingStore {
         }
     }
 
-    /// Makes one operation on this record kind wait before it is performed.
+    /// Makes one operation on this record kind wait before the store performs it.
     pub(crate) fn hold(&self, op: Op, kind: Kind) -> Arc<Gate> {
         self.gate(kind.of(op), When::Before)
     }
 
-    /// Makes one operation wait before it is performed.
+    /// Makes one operation wait before the store performs it.
     pub(crate) fn hold_with(&self, op: Op) -> Arc<Gate> {
         self.gate(op, When::Before)
     }
 
-    /// Makes one operation on this record kind wait after it is performed and before its response.
+    /// Makes one operation on this record kind wait after the store has performed it and before the
+    /// response.
     pub(crate) fn hold_after(&self, op: Op, kind: Kind) -> Arc<Gate> {
         self.gate(kind.of(op), When::After)
     }
@@ -211,7 +212,7 @@ impl RecordingStore {
         self.entries(|_| true).await.len()
     }
 
-    /// Returns the lifetimes of the records or leases of this record kind that were written.
+    /// Returns the lifetimes with which callers have written records or leases of this record kind.
     pub(crate) fn lifetimes(&self, kind: Kind) -> Vec<Duration> {
         let state = self.lock();
         let of_kind = state.lifetimes.iter().filter(|(own, _)| *own == kind);
@@ -403,7 +404,7 @@ impl Debug for RecordingStore {
     }
 }
 
-/// Mock, an app over a store whose faults the test controls, and a person verified at t2.
+/// Mock, an app with a store whose faults the test controls, and a person who is verified at t2.
 pub(crate) struct TestApp {
     pub(crate) kyc: MockIssuer,
     pub(crate) app: RunningApp,

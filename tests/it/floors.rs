@@ -114,7 +114,8 @@ const LAYERS: [(&str, &[&str]); 25] = [
     ("bin", &[]),
 ];
 
-/// Client libraries of storage engines, each with the directories of `store` that may use it.
+/// Client libraries of storage engines. Each library has a list of the directories of `store` that
+/// may use the library.
 const CLIENTS: [(&str, &[&str]); 4] = [
     ("tower_sessions", &["tower"]),
     ("redis", &["redis"]),
@@ -292,8 +293,8 @@ fn only_one_layer_logs() {
     }
 }
 
-/// Every word such as `web/login/start` on the architecture page must be a file or a directory
-/// of the source.
+/// Every path such as `web/login/start` on the architecture page must be a file or a directory of
+/// the source.
 #[test]
 fn files_named_on_the_architecture_page_exist() {
     let page = include_str!("../../src/guide/architecture.md");
@@ -403,8 +404,7 @@ fn modules_in(folder: &Path) -> BTreeSet<String> {
         .collect()
 }
 
-/// Returns the paths of this crate that a file mentions in `use` and elsewhere, from the crate
-/// root.
+/// Returns the paths of this crate that a file mentions. The paths start at the crate root.
 fn used(file: &Path) -> BTreeSet<Vec<String>> {
     let here = file.strip_prefix(source()).unwrap().with_extension("");
     let mut here: Vec<String> = here
@@ -441,7 +441,7 @@ fn used(file: &Path) -> BTreeSet<Vec<String>> {
     found
 }
 
-/// Returns a path with all of its branches.
+/// Returns a `use` tree with all of its branches.
 fn tree(code: &str) -> &str {
     let mut depth = 0;
     let end = code.find(|c| {
@@ -458,7 +458,7 @@ fn tree(code: &str) -> &str {
     &code[..end.unwrap_or(code.len())]
 }
 
-/// Returns each path of a tree separately.
+/// Returns each path of a `use` tree separately.
 fn branches(tree: &str) -> Vec<String> {
     let Some((stem, group)) = tree.split_once('{') else {
         return vec![tree.trim().to_owned()];

@@ -1,8 +1,8 @@
-//! Interoperability of the mock with a certified relying party: `openid-client` on Node, over TLS,
-//! without any code of this crate. `openid-client` signs in with the mock's valid tokens and
+//! Tests of the mock with a certified relying party: `openid-client` on Node, over TLS. The relying
+//! party contains no code of this crate. `openid-client` signs in with the mock's valid tokens and
 //! rejects the mock's malformed tokens.
 //!
-//! The tests are skipped with a message if `node` or the packages of `tests/foreign` are not
+//! The tests print a message and stop if `node` or the packages of `tests/foreign` are not
 //! installed. With `KYCPORT_REQUIRE_NODE=1`, the tests fail instead.
 
 use std::{
@@ -21,15 +21,15 @@ use serde_json::{Value, json};
 /// Callback URL of an app that does not exist. The program never requests the callback.
 const REDIRECT_URI: &str = "https://app.example.test/callback";
 
-/// Malformed tokens that `openid-client` accepts, because it checks less than this crate. The list
-/// makes the test fail if `openid-client` or the mock changes.
+/// Malformed tokens that `openid-client` accepts. This crate validates more rules than
+/// `openid-client`. The list makes the test fail if `openid-client` or the mock changes.
 const TOLERATED: &[Tamper] = &[
-    // Token type and other header parameters.
+    // `openid-client` accepts these token types and header parameters.
     Tamper::TypAtJwt,
     Tamper::TypLogout,
     Tamper::NestedCty,
     Tamper::Zip,
-    // Audience and authorized party, if one audience is the client.
+    // `openid-client` accepts another authorized party (`azp`) if the client is an audience.
     Tamper::ForeignAzp,
     // Lifetime.
     Tamper::ExpFloat,
@@ -37,7 +37,8 @@ const TOLERATED: &[Tamper] = &[
     Tamper::ExpFarFuture,
     Tamper::FutureIat,
     Tamper::AncientIat,
-    // Hash of the access token. The code flow does not need this hash.
+    // `openid-client` ignores the hash of the access token, because the code flow does not need
+    // this hash.
     Tamper::WrongAtHash,
     // Encoding and size.
     Tamper::DuplicateClaim,
@@ -209,7 +210,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/foreign")
 }
 
-/// Writes to stderr directly, because the test harness captures `eprintln!`.
+/// Writes directly to stderr, because the test harness captures `eprintln!`.
 fn skip(reason: &str) {
     assert!(
         std::env::var_os("KYCPORT_REQUIRE_NODE").is_none(),

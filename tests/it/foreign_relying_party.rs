@@ -1,6 +1,6 @@
-//! Interoperability of the mock with another relying party: the `openidconnect` crate, without any
-//! code of this crate. These tests also detect errors that this crate's client and mock have in
-//! common.
+//! Tests of the mock with another relying party, the `openidconnect` crate. The relying party
+//! contains no code of this crate. These tests also detect errors that this crate's client and mock
+//! have in common.
 
 use kycport::{KycStatus, KycTier, mock::MockIssuer};
 use openidconnect::{
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 const REDIRECT_URI: &str = "http://127.0.0.1:9/callback";
 
-/// The claims of the scope `kyc`.
+/// Claims of the scope `kyc`.
 #[expect(
     clippy::struct_field_names,
     reason = "the fields have the names of the claims"

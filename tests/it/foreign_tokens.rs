@@ -30,7 +30,7 @@ struct Sample {
     verdict: String,
 }
 
-/// Verifies every token of the fixture. Returns the numbers of accepted and rejected tokens.
+/// Verifies every token of the fixture, and returns the numbers of accepted and rejected tokens.
 fn verify_all(json: &str) -> (usize, usize) {
     let fixture: Fixture = serde_json::from_str(json).unwrap();
     let jwks = fixture.jwks.to_string();

@@ -27,7 +27,7 @@ struct GuardTest {
     kyc: MockIssuer,
     app: RunningApp,
     ran: Arc<AtomicUsize>,
-    /// The app as a service, for many concurrent requests without sockets.
+    /// Service of the app, for many concurrent requests without sockets.
     router: Router,
     store: RecordingStore,
 }
@@ -168,7 +168,7 @@ fn assert_unavailable(page: &Page, what: &str) {
     assert!(page.header("cache-control").unwrap().contains("no-store"));
 }
 
-/// Asserts that the page has no timer (WCAG 2.2.1), only a link to check again.
+/// Asserts that the page has a link to check again and no timer (WCAG 2.2.1).
 fn assert_waits(page: &Page, path: &str) {
     assert!(!page.body().contains("http-equiv"), "no timer");
     let again = format!("<a class=\"first\" href=\"{path}\">Check again</a>");
@@ -297,7 +297,7 @@ async fn every_unmet_requirement_gets_its_own_response() {
         demote(&person);
         let bad = warm.kyc.browser();
 
-        // A recent positive result is used without a request to KYCPort.
+        // The guard uses a recent positive result without a request to KYCPort.
         for page in [warm.page(&good, path).await, warm.fetch(&good, path).await] {
             page.assert_ok();
         }
@@ -375,7 +375,7 @@ async fn a_slow_status_response_is_fresh_for_its_request() {
 
 type Break = fn(On) -> Fault;
 
-/// Every failure of the status endpoint.
+/// Returns a row for every failure of the status endpoint.
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn breaks() -> Vec<(&'static str, Break, Option<&'static str>)> {
     fn edit_response(on: On, edit: impl Fn(&mut Value) + Send + Sync + 'static) -> Fault {
@@ -637,7 +637,7 @@ async fn setting_the_clock_back_does_not_make_an_old_result_fresh() {
     let clock = setup.kyc.clock();
     let ada = setup.kyc.person("ada").create();
     let real = clock.now();
-    // The clock is an hour ahead while Ada signs in, and is then corrected.
+    // The clock is an hour ahead while Ada signs in. The test then corrects the clock.
     clock.jump_to(real.saturating_add(Duration::from_secs(3600)));
     let browser = setup.signed_in(&ada).await;
     ada.reject();

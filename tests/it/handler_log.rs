@@ -108,7 +108,7 @@ impl HandlerLog {
         })
     }
 
-    /// Returns the receivers' store on the same server.
+    /// Returns the store of the receivers, which is on the same server as the log.
     pub(crate) fn store(&self) -> Arc<dyn Store> {
         match self {
             Self::Redis(_, store) => Arc::clone(store),
@@ -173,7 +173,7 @@ impl HandlerLog {
         }
     }
 
-    /// Applies the effect of an event. In Postgres the effect is committed together with the
+    /// Applies the effect of an event. In Postgres, one transaction commits the effect and the
     /// completion of the event. This function calls `uncommitted` before the commit.
     pub(crate) async fn take_effect(
         &self,
@@ -235,7 +235,7 @@ impl HandlerLog {
         }
     }
 
-    /// Waits until handlers are blocked in each of these states.
+    /// Waits until a handler blocks in each of these states.
     pub(crate) async fn until(&self, ways: &[&str]) {
         loop {
             let lines = self.lines().await;

@@ -1,4 +1,4 @@
-//! Validation of the claims of an ID token.
+//! Tests of the validation of ID token claims.
 
 use std::time::Duration;
 

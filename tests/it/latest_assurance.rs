@@ -190,7 +190,7 @@ async fn a_negative_result_outlives_the_longest_session() {
     let cookie = setup.signed_in(&app).await;
     setup.ada.reject();
     assert_eq!(app.ask("/fresh", &cookie).await, rejected());
-    // Sessions of this app last for 30 days, the maximum.
+    // Sessions of this app last for the maximum of 30 days.
     setup.pass((30 * DAY).saturating_sub(MINUTE), &[&app]);
     assert_eq!(app.me(&cookie).await, "rejected");
     app.assert_rejects(&cookie).await;

@@ -22,7 +22,7 @@ use crate::{
     visitor::{LOGIN_COOKIES, SESSION_COOKIE},
 };
 
-/// Log output of this crate on the current thread, on which a test's app also runs.
+/// Log output of this crate on the current thread. The app of a test also runs on this thread.
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -105,7 +105,8 @@ impl Secrets {
         }
     }
 
-    /// Adds what the app has sent to KYCPort: states, nonces, challenges, codes and verifiers.
+    /// Adds the values that the app has sent to KYCPort: states, nonces, challenges, codes and
+    /// verifiers.
     fn add_sent(&mut self, kyc: &MockIssuer) {
         for request in kyc.requests(Endpoint::Authorize).iter() {
             for name in ["state", "nonce", "code_challenge"] {

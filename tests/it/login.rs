@@ -8,7 +8,7 @@ use crate::visitor::{Answer, Visitor};
 /// Path that starts a login. The login returns to `/vault`.
 pub(crate) const TO_THE_VAULT: &str = "/auth/login?return_to=/vault";
 
-/// Login that has started.
+/// Login that a browser has started.
 #[derive(Debug, Clone)]
 pub(crate) struct Login {
     /// Login cookie in the form that the browser sends: `name=value`.

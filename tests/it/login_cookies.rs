@@ -40,7 +40,7 @@ fn size(login: &Login) -> usize {
     login.name().len() + login.value().len()
 }
 
-/// Returns the cookie with its first, middle or last character changed.
+/// Returns the cookie with one changed character. `n` selects the first, middle or last character.
 fn tampered(login: &Login, n: usize) -> String {
     let mut value = login.value().to_owned().into_bytes();
     let place = [0, value.len() / 2, value.len() - 1][n % 3];
@@ -55,7 +55,7 @@ async fn a_login_and_rejected_callbacks_write_nothing() {
     let visitor = visitor(&setup.app);
     // The app reads the store again for an unknown key after five seconds.
     setup.kyc.clock().freeze();
-    // The first login creates the key.
+    // The first login creates the login key in the store.
     Login::start(&visitor, TO_THE_VAULT, "").await;
     assert_eq!((setup.store.count(Op::Read), setup.store.writes()), (1, 1));
     setup.store.forget();

@@ -50,7 +50,7 @@ impl Instance {
     }
 }
 
-/// Instances of one app, with the same redirect URI.
+/// Instances of one app. All instances have the same redirect URI.
 struct InstancesTest {
     kyc: MockIssuer,
     ada: Person,
@@ -90,7 +90,7 @@ fn unavailable() -> (u16, String) {
     (503, "store_unavailable".to_owned())
 }
 
-/// Returns the cookie with another key name.
+/// Returns the login cookie with another key name.
 fn with_unknown_key(login: &Login) -> String {
     let mut bytes = URL_SAFE_NO_PAD.decode(login.value()).unwrap();
     let name = &mut bytes[1..9];
@@ -176,7 +176,7 @@ async fn a_login_key_is_replaced_after_a_week_and_earlier_logins_still_complete(
         assert_eq!(instance.complete(old, &setup.ada).await, "/vault");
         assert_eq!(instance.complete(new, &setup.ada).await, "/vault");
     }
-    // The next replacement removes the first key.
+    // The next replacement removes the first login key.
     setup.kyc.clock().advance(7 * DAY);
     third.start().await;
     let records = one.store.records(LOGIN_KEY).await;

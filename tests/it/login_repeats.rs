@@ -14,7 +14,8 @@ use crate::{
     visitor::{LOGIN_COOKIES, SESSION_COOKIE, Visitor, set_and_deleted},
 };
 
-/// Maximum number of callbacks that wait for another callback of the same login.
+/// Maximum number of waiting callbacks. A callback waits while another callback completes the same
+/// login.
 const MAX_WAITING: usize = 64;
 /// Maximum number of concurrent token exchanges.
 const MAX_EXCHANGES: usize = 256;
@@ -227,7 +228,7 @@ async fn a_login_is_completed_although_its_browser_disconnects() {
         asking.abort();
         assert!(asking.await.is_err());
         for _ in 0..5 {
-            // Wait until the app has noticed the disconnect.
+            // Wait until the app has detected the disconnect.
             let page = setup.kyc.browser().get(setup.app.url("/")).await;
             page.unwrap().assert_ok();
         }
@@ -279,7 +280,7 @@ async fn a_login_whose_browser_disconnects_before_the_exchange_is_released() {
 async fn a_login_beyond_the_exchange_limit_is_completed_by_a_reload() {
     // Covers threat case 140.
     let kyc = MockIssuer::start().await;
-    // Starting this many exchanges takes a while on a busy machine.
+    // A busy machine needs a long time to start this number of exchanges.
     let minute = Duration::from_secs(60);
     let setup = setup_on(kyc, 1000, |config| {
         config.connect_timeout(minute).request_timeout(minute)

@@ -26,7 +26,7 @@ pub(crate) fn table(heading: &str) -> BTreeMap<String, Row> {
     rows
 }
 
-/// Returns the texts in backticks in a cell.
+/// Returns the texts of a cell that are in backticks.
 pub(crate) fn words(cell: &str) -> BTreeSet<String> {
     let quoted = cell.split('`').skip(1).step_by(2);
     quoted.map(str::to_owned).collect()

@@ -64,7 +64,7 @@ pub(crate) fn sign_input(input: &str) -> String {
     format!("{input}.{}", b64(signature))
 }
 
-/// Returns `token` with its signature replaced by `signature`.
+/// Replaces the signature of `token` by `signature`.
 pub(crate) fn with_signature(token: &str, signature: &[u8]) -> String {
     let (input, _) = token.rsplit_once('.').unwrap();
     format!("{input}.{}", b64(signature))

@@ -66,7 +66,7 @@ impl Party {
         self.sign_in_with("").await
     }
 
-    /// Signs Ada in, in a browser that has these cookies.
+    /// Signs Ada in with a browser that has these cookies.
     async fn sign_in_with(&self, cookies: &str) -> String {
         let login = Login::start(&self.visitor, TO_THE_VAULT, cookies).await;
         let callback = login.allow(&self.visitor, &self.person).await;
@@ -130,7 +130,7 @@ async fn a_session_of_one_relying_party_is_unknown_at_the_other() {
         let cookie = setup.one.sign_in().await;
         assert_eq!(setup.one.me(&cookie).await, 200);
         assert_eq!(setup.one.get("/sensitive", &cookie).await.status, 200);
-        // The same person is also signed in at the other relying party.
+        // Ada is also signed in at the other relying party.
         setup.other.sign_in().await;
         setup.kyc.forget_requests();
         for path in ["/auth/me", "/vault", "/token", "/guarded", "/sensitive"] {

@@ -96,7 +96,7 @@ impl Observed {
     }
 }
 
-/// Returns false for the events of the mock, which the tests ignore.
+/// Returns false for the events of the mock, because the tests ignore these events.
 fn is_recorded(metadata: &Metadata<'_>) -> bool {
     let target = metadata.target();
     target.starts_with("kycport")

@@ -1,4 +1,4 @@
-//! Compares the log events, spans and metrics that the crate emits with the manual.
+//! Tests that compare the log events, spans and metrics of the crate with the manual.
 
 use std::collections::{BTreeMap, BTreeSet};
 

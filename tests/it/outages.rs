@@ -23,8 +23,8 @@ use crate::{
     visitor::SESSION_COOKIE,
 };
 
-/// Maximum duration of a request. Each store operation has 5 s, and the first failure aborts the
-/// request.
+/// Maximum duration of a request. A store operation fails after 5 s, and the first failure aborts
+/// the request.
 const MAX_WAIT: Duration = Duration::from_secs(9);
 
 /// Waits. A store client does not report that it is connected again.
@@ -73,15 +73,15 @@ struct OutageTest {
     app: RunningApp,
     ada: Person,
     bob: Person,
-    /// Ada's browser, signed in.
+    /// Browser in which Ada is signed in.
     browser: Browser,
     key: Option<String>,
-    /// Ada's browser, before its callback request.
+    /// Browser in which Ada has a pending login, before the callback request.
     half_way: Browser,
     callback: String,
-    /// Bob's browser. Bob wants to sign out.
+    /// Browser in which Bob wants to sign out.
     leaving: Browser,
-    /// Eve's browser. The test has revoked all sessions of Eve.
+    /// Browser of Eve. The test has revoked all sessions of Eve.
     ended: Browser,
     sessions: Sessions,
     party: RelyingParty,

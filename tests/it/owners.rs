@@ -18,7 +18,7 @@ use crate::{
     visitor::{SESSION_COOKIE, session_cookie},
 };
 
-/// Length of a key's random part, which precedes the owner.
+/// Length of the random part of a key. The owner follows the random part.
 const RANDOM: usize = 32;
 
 async fn signed_in(setup: &TestApp, person: &Person) -> Browser {
@@ -38,7 +38,7 @@ fn forged(random: &[u8], owner: &[u8]) -> Vec<u8> {
     [&random[..RANDOM], &owner[RANDOM..]].concat()
 }
 
-/// Returns the record ID of a key's session.
+/// Returns the record ID of the session that has this key.
 fn record_id(key: &[u8]) -> RecordId {
     let digest = Sha256::new()
         .chain_update(b"kycport session id\0")
@@ -157,8 +157,8 @@ async fn a_session_stored_under_another_owner_is_rejected() {
         let eve_owner = sessions.iter().find(|(owner, ..)| *owner != own[0].0);
         let eve_owner = eve_owner.unwrap().0;
 
-        // Ada's session is stored under Eve's owner, next to Eve's assurance and Eve's fence (the
-        // lowest mark that is still valid).
+        // An attacker stores Ada's session under Eve's owner, next to the assurance and the fence
+        // of Eve. A fence is the lowest mark that is still valid.
         let key = forged(&ada_key, &eve_key);
         for (_, place, entry) in &own {
             let place = RecordKey::new(place.family, record_id(&key));

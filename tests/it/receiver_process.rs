@@ -124,7 +124,7 @@ fn a_receiver() {
     let number = |name: &str| std::env::var(name).unwrap().parse::<u64>().unwrap();
     let port = number("RECEIVER_STORE_PORT").try_into().unwrap();
     let lease = Duration::from_secs(number("RECEIVER_LEASE"));
-    // The process ends when its parent ends, even if the parent is killed.
+    // The process ends when its parent process ends, even if the parent process is killed.
     std::thread::spawn(|| {
         let _ = std::io::stdin().read(&mut [0]);
         std::process::exit(0);

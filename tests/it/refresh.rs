@@ -48,7 +48,7 @@ async fn signed_in(setup: &TestApp) -> Browser {
     browser
 }
 
-/// Signs in, and lets the access token expire without any request.
+/// Signs in, and advances the clock until the access token has expired.
 async fn signed_in_with_expired_token(setup: &TestApp) -> Browser {
     let browser = signed_in(setup).await;
     setup.kyc.clock().advance(16 * MINUTE);
@@ -353,7 +353,7 @@ async fn a_disconnecting_client_loses_no_rotated_token() {
     asking.abort();
     assert!(asking.await.is_err());
     for _ in 0..5 {
-        // Wait until the app has noticed the disconnect.
+        // Wait until the app has detected the disconnect.
         browser.get(setup.app.url("/")).await.unwrap().assert_ok();
     }
 
@@ -498,7 +498,7 @@ async fn the_lease_of_a_killed_instance_expires() {
     let setup = app_with_refresh_tokens().await;
     let other = other_instance(&setup).await;
     let browser = signed_in_with_expired_token(&setup).await;
-    // The first instance takes the lease and never releases it, like an instance that was killed.
+    // The first instance acquires the lease and never releases it, like a killed instance.
     let fault = setup.kyc.on(Endpoint::Token).fail(503).once();
     let leased = setup.store.hold_after(Op::Write, REFRESH_LEASE);
     let (here, url) = (browser.clone(), setup.app.url("/token"));

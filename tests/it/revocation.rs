@@ -210,7 +210,7 @@ async fn a_session_that_was_just_written_is_also_revoked() {
             sessions(&setup).revoke_all(eve.id()).await.unwrap();
             gate.open();
             let (page, browser) = under_way.await.unwrap();
-            // The session cookie that the browser got is invalid.
+            // The session cookie in the browser is invalid.
             page.assert_status(303);
             assert_eq!(me(&setup, &browser).await, 401, "{op:?}");
             for kind in SESSION_RECORDS {

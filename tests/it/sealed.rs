@@ -82,7 +82,7 @@ impl SealingTest {
         assert_eq!(written, Ok(Written::Applied));
     }
 
-    /// Returns the contents of the store as one text.
+    /// Returns the contents of the store as a single text.
     async fn dump(&self) -> String {
         let entries = self.store.entries(|_| true).await;
         let texts = entries.iter().map(|(owner, key, entry)| {
@@ -385,7 +385,7 @@ async fn sealing_can_be_enabled_while_sessions_exist() {
                 200
             );
         }
-        // The app also read the assurance.
+        // The app has also read the assurance.
         setup.kyc.requests(Endpoint::Status).assert_count(0);
         let after = setup.signed_in(&rolling, &setup.ada).await;
         assert_eq!(status(&rolling, &after, "/auth/me").await, 200);

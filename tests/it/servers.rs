@@ -341,7 +341,7 @@ fn postgres_shell() -> Option<Command> {
         skip("postgres");
         return None;
     };
-    // Postgres does not run as root.
+    // Postgres refuses to run as root, so the test uses another user.
     let root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
     let mut shell = if root {
         let mut other = Command::new("setpriv");

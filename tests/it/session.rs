@@ -539,7 +539,7 @@ async fn a_pending_request_does_not_restore_a_revoked_session() {
 
 #[tokio::test]
 async fn activity_is_recorded_if_the_handler_fails() {
-    // The layer of tower-sessions loses changes if the response is a 5xx.
+    // The layer of tower-sessions does not store changes if the response is a 5xx.
     everywhere(async |setup| {
         setup.kyc.clock().freeze();
         let browser = signed_in(&setup).await;

@@ -1,4 +1,4 @@
-//! Files for the SQLite store.
+//! Temporary files for the SQLite store.
 
 use std::{
     path::PathBuf,

@@ -20,7 +20,7 @@ pub(crate) async fn everywhere(test_case: impl AsyncFn(TestApp)) {
     everywhere_with(|mock| mock, |config| config, test_case).await;
 }
 
-/// Runs the test on every store, with further settings of the mock and of the app.
+/// Runs the test on every store, with additional settings of the mock and of the app.
 pub(crate) async fn everywhere_with(
     mock: impl Fn(MockIssuerBuilder) -> MockIssuerBuilder,
     app: impl Fn(ConfigBuilder) -> ConfigBuilder,

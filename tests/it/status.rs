@@ -18,7 +18,7 @@ async fn mock() -> (MockIssuer, Person) {
     (kyc, ada)
 }
 
-/// Creates a client whose pauses are too short to slow down a test.
+/// Creates a client with very short pauses, so that the tests are fast.
 fn client(kyc: &MockIssuer) -> RelyingParty {
     client_within(kyc, Duration::from_secs(20))
 }
@@ -476,7 +476,7 @@ async fn after_a_429_no_request_is_sent_before_retry_after() {
     gate.wait_for(20).await;
     let closed_at = kyc.clock().monotonic();
     gate.release();
-    // All twenty calls have received the 429 before any of them retries.
+    // All twenty calls have received the 429 before any call retries.
     while kyc
         .requests(Endpoint::Status)
         .iter()
@@ -495,7 +495,7 @@ async fn after_a_429_no_request_is_sent_before_retry_after() {
             other => panic!("{other:?}"),
         }
     }
-    // These new calls have not received a 429, and still wait.
+    // The new calls have received no 429 and still wait.
     let then: Vec<_> = (0..80).map(|_| call()).collect();
     gate.wait_for(1).await;
     let waited = kyc.clock().monotonic().saturating_sub(closed_at);

@@ -50,7 +50,7 @@ struct Fixture {
     owner: String,
     session_cookie: String,
     login_cookie: (String, String),
-    /// Parameters of the authorization request of the started login.
+    /// Parameters of the authorization request of the pending login.
     authorize: BTreeMap<String, String>,
     records: Vec<Stored>,
 }
@@ -152,14 +152,14 @@ fn sealed_with(config: ConfigBuilder, keys: Option<&str>) -> ConfigBuilder {
     }
 }
 
-/// App of this release on records of an earlier release.
+/// App of this release with records of an earlier release.
 struct AppOnOldRecords {
     today: CurrentApp,
     fixture: Fixture,
 }
 
 impl AppOnOldRecords {
-    /// Stores format 1 records after `change`.
+    /// Stores records of format 1 after `change` has changed them.
     async fn changed(change: impl Fn(Family, &mut Value)) -> Self {
         Self::with_bodies(V1, None, |family, body| {
             let mut value = serde_json::from_slice(&body[1..]).unwrap();

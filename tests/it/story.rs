@@ -1,5 +1,5 @@
-//! Scenario that causes each documented log event, span and metric at least once. The test of the
-//! operations page compares the output with the manual.
+//! Scenario that causes each documented log event, span and metric at least once. The tests of the
+//! operations page compare the output of this scenario with the manual.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -467,7 +467,7 @@ impl Story {
         self.kyc.clock().advance(MINUTE);
     }
 
-    /// An app without a store requests userinfo, with tokens that cannot be refreshed.
+    /// An app without a store requests userinfo. The app cannot refresh its tokens.
     async fn run_app_without_tenant_key(&mut self) {
         let kyc = MockIssuer::start().await;
         let ada = kyc.person("ada").tier(KycTier::T2).create();

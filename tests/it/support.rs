@@ -23,7 +23,7 @@ pub(crate) fn tenant_app(config: ConfigBuilder) -> Router {
     tenant_app_of(&kycport)
 }
 
-/// Creates the app with the test's own relying party.
+/// Creates the app with a relying party of the test.
 pub(crate) fn tenant_app_of(kycport: &RelyingParty) -> Router {
     let api = Router::new()
         .route("/api/me", get(bearer))
@@ -55,12 +55,12 @@ pub(crate) fn tenant_app_of(kycport: &RelyingParty) -> Router {
         .merge(api)
 }
 
-/// Starts the mock and the app, with a person verified at t2.
+/// Starts the mock and the app with a person who is verified at t2.
 pub(crate) async fn setup() -> (MockIssuer, RunningApp, Person) {
     setup_with(|config| config).await
 }
 
-/// Starts the mock and the app, with further settings.
+/// Starts the mock and the app with additional settings.
 pub(crate) async fn setup_with(
     more: impl FnOnce(ConfigBuilder) -> ConfigBuilder,
 ) -> (MockIssuer, RunningApp, Person) {

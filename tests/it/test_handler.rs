@@ -33,7 +33,7 @@ pub(crate) enum Action {
     Wait(watch::Receiver<bool>),
 }
 
-/// Event as the handler received it.
+/// Event that the handler has received.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
     pub(crate) id: String,
@@ -65,19 +65,19 @@ impl TestHandler {
         go
     }
 
-    /// Waits until the handler has started this number of times.
+    /// Waits until the handler has started this many times.
     pub(crate) async fn until_begun(&self, times: usize) {
         while self.begun().len() < times {
             tokio::task::yield_now().await;
         }
     }
 
-    /// Returns the events that the handler started with, in order.
+    /// Returns, in order, the events for which the handler has started.
     pub(crate) fn begun(&self) -> Vec<Seen> {
         self.lock().begun.clone()
     }
 
-    /// Returns the ids of the events that took effect, in order.
+    /// Returns, in order, the ids of the events that took effect.
     pub(crate) fn effects(&self) -> Vec<String> {
         self.lock().effects.clone()
     }

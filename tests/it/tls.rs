@@ -16,7 +16,7 @@ use crate::{
 
 const REDIRECT_URI: &str = "http://127.0.0.1:9/auth/callback";
 
-/// Deadline of a request that gets no response.
+/// Deadline for a request that gets no response.
 const DEADLINE: Duration = Duration::from_secs(1);
 
 pub(crate) async fn mock(how: impl FnOnce(MockIssuerBuilder) -> MockIssuerBuilder) -> MockIssuer {

@@ -97,11 +97,12 @@ const TLS_1_1: [u8; 2] = [3, 2];
 const TLS_1_2: [u8; 2] = [3, 3];
 const TLS_1_3: [u8; 2] = [3, 4];
 
-/// An alert record: fatal, `protocol_version` (RFC 4346 section 7.2).
+/// Alert record with the level "fatal" and the description `protocol_version` (RFC 4346 section
+/// 7.2).
 const PROTOCOL_VERSION: [u8; 7] = [ALERT, 3, 2, 0, 2, 2, 70];
 
-/// Returns a `ServerHello` by RFC 4346 section 7.4.1.3: version, 32 random bytes, no session ID,
-/// `TLS_RSA_WITH_AES_128_CBC_SHA`, no compression.
+/// Returns a `ServerHello` (RFC 4346 section 7.4.1.3). It contains the version, 32 random bytes, no
+/// session ID, the cipher suite `TLS_RSA_WITH_AES_128_CBC_SHA`, and no compression.
 fn server_hello_of_tls_1_1() -> Vec<u8> {
     let mut hello = TLS_1_1.to_vec();
     hello.extend([7; 32]);
@@ -130,7 +131,7 @@ fn old_server(answer: Vec<u8>) -> (String, JoinHandle<Received>) {
         socket.read_exact(&mut hello).unwrap();
         socket.write_all(&answer).unwrap();
         let mut after = Vec::new();
-        // A client may also reset the connection.
+        // The client may also reset the connection.
         let _ = socket.read_to_end(&mut after);
         (offered(&hello), after)
     });

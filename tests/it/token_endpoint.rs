@@ -461,7 +461,7 @@ async fn retry_after_may_be_a_date() {
     kyc.clock().freeze();
     let app = relying_party(&kyc);
     let now = kycport::Clock::now(kyc.clock()).as_unix();
-    // An HTTP date has whole seconds.
+    // The precision of an HTTP date is one second.
     kyc.clock().jump_to(kycport::Timestamp::from_unix(now));
     for (ahead, expected) in [(90, 90), (0, 0), (-3600, 0), (1_000_000, 3600)] {
         let at = std::time::UNIX_EPOCH + Duration::from_secs((now + ahead).try_into().unwrap());
@@ -502,7 +502,7 @@ async fn a_rejection_keeps_its_error_code_and_hides_its_description() {
         };
         assert_eq!(error, refused.into());
     }
-    // An unreadable description does not hide the code.
+    // An unreadable error description does not hide the error code.
     let app = relying_party(&kyc);
     let body = r#"{"error":"invalid_grant","error_description":"x\ud83d"}"#;
     let fault = kyc

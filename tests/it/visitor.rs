@@ -42,7 +42,8 @@ impl Answer {
         .next_back()
     }
 
-    /// Returns the login cookie that this response sets, as the browser sends it: `name=value`.
+    /// Returns the login cookie that this response sets, in the form that a browser sends:
+    /// `name=value`.
     pub(crate) fn login_cookie(&self) -> Option<String> {
         let all = self.headers.get_all(header::SET_COOKIE).iter();
         all.filter_map(|line| {
@@ -144,7 +145,7 @@ impl Visitor {
     }
 }
 
-/// Returns the names of the cookies that a page sets, and of the cookies that it deletes.
+/// Returns the names of the cookies that a page sets and of the cookies that the page deletes.
 pub(crate) fn set_and_deleted(page: &Page) -> (Vec<String>, Vec<String>) {
     by_headers(page.headers())
 }
@@ -161,7 +162,7 @@ fn by_headers(headers: &HeaderMap) -> (Vec<String>, Vec<String>) {
     (names(set), names(deleted))
 }
 
-/// Returns the session cookie as the browser sends it.
+/// Returns the session cookie in the form that a browser sends.
 pub(crate) fn session_cookie(key: &str) -> String {
     format!("{SESSION_COOKIE}={key}")
 }

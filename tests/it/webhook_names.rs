@@ -244,7 +244,7 @@ async fn a_delivery_to_a_stand_alone_receiver_costs_two_operations() {
         .store(setup.store.clone());
         let app = setup.serve(receiver.build().unwrap()).await;
         let handled = [(Op::Acquire, 1), (Op::Settle, 1)];
-        // All tests on this store share the events of stand-alone receivers.
+        // Stand-alone receivers of all tests share the events in this store.
         let unique = format!("evt_{:?}", LeaseToken::random().0);
         assert_eq!(setup.deliver(&app, &unique).await.0, 200);
         assert_operations(&setup.store, &handled, "handled");

@@ -346,7 +346,7 @@ async fn an_event_with_the_same_status_does_not_count_as_a_status_check() {
 
 #[tokio::test]
 async fn a_rejected_status_request_does_not_block_the_event() {
-    // The status endpoint would return the same rejection each time.
+    // The status endpoint would return this rejection for each request.
     let setup = AssuranceUpdateTest::new(WithKey::Tenant).await;
     setup.kyc.tenant().revoke_status_right();
     let event = setup.event("evt_1", "rejected");

@@ -17,7 +17,7 @@ use crate::{
 /// Fault of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum StoreFault {
-    /// The store rejects assurances and accepts other records.
+    /// The store rejects writes of assurances and accepts writes of other records.
     RefusesWrites,
     /// The store never responds to a write of an assurance.
     Hangs,

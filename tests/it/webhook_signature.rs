@@ -329,7 +329,7 @@ fn the_github_example_verifies() {
     assert!(check(&verifier, &map, GITHUB_BODY).is_ok());
 }
 
-/// Creates a verifier whose key is these bytes.
+/// Creates a verifier whose secret consists of these bytes.
 fn of_key(key: &[u8], encoding: SignatureEncoding) -> Result<WebhookVerifier, VerifierError> {
     let scheme = BodyScheme::default()
         .secret_encoding(SecretEncoding::Base64)

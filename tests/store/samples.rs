@@ -63,7 +63,7 @@ pub(crate) async fn pass(by: Duration) {
     tokio::time::sleep(by).await;
 }
 
-/// Creates a session of an owner, as a login does.
+/// Creates a session of an owner, like a login.
 pub(crate) async fn create(store: &dyn Store, owner: &Owner) -> RecordKey {
     let key = random_session();
     let writes = [put(key, Condition::Absent)];

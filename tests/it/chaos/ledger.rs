@@ -11,7 +11,7 @@ use crate::visitor::{Answer, SESSION_COOKIE};
 
 use super::balancer::OWN;
 
-/// Maximum number of violations that are reported with their text.
+/// Maximum number of violations that a report contains with their text.
 const MAX_REPORTED: usize = 20;
 
 /// Counted occurrence.

@@ -20,7 +20,7 @@ pub(crate) enum StoreEngine {
     Sqlite,
 }
 
-/// Shared store. It is removed on drop.
+/// Shared store. Dropping this value removes the store.
 pub(crate) enum Shared {
     Server(Server),
     File(SqliteFile),

@@ -1,5 +1,6 @@
-//! Simulated users. They sign in, use the app, step up, sign out, are signed out by support, and
-//! are rejected by KYCPort. A user checks each response against the rules of the scenario.
+//! Simulated users. A user signs in, uses the app, performs a step-up, and signs out. Support may
+//! sign the user out, and KYCPort may reject the user. A user checks each response against the
+//! rules of the scenario.
 
 use std::{
     sync::{
@@ -278,7 +279,7 @@ impl User {
             may_be_over: Flag::default(),
             is_over: Flag::default(),
         };
-        // The newest session comes first.
+        // The newest session is the first session of the list.
         self.sessions.lock().unwrap().insert(0, Arc::new(session));
     }
 
@@ -299,8 +300,8 @@ impl User {
         }
     }
 
-    /// Asserts at the end of the run that every session still exists. Waits for temporary
-    /// failures to pass.
+    /// Asserts at the end of the run that every session still exists. This function repeats
+    /// requests that fail temporarily.
     pub(crate) async fn assert_sessions_exist(&self) {
         for session in self.sessions() {
             let mut status = 503;

@@ -1,4 +1,4 @@
-//! Pseudorandom numbers from a seed.
+//! Generator of pseudorandom numbers from a seed.
 
 /// Pseudorandom number generator (xorshift64*).
 pub(super) struct Random(u64);

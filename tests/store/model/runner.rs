@@ -100,7 +100,8 @@ impl<'a> Runner<'a> {
         let stores = writes
             .iter()
             .any(|it| matches!(it.change, Change::Put { .. }));
-        // In real time, no fence (the lowest mark that is still valid) may expire.
+        // No fence may expire if the store runs in real time. A fence is the lowest mark that is
+        // still valid.
         let may_admit = stores && !is_short || matches!(self.time, Time::Exact(_));
         let admitted_at = self.mark(owner).filter(|_| may_admit);
         let found = self.store.write(&owner, &writes, admitted_at).await;

@@ -55,7 +55,7 @@ impl Pooler {
         );
         std::fs::write(dir.join("pgbouncer.ini"), settings).unwrap();
         let root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
-        // PgBouncer does not run as root.
+        // PgBouncer refuses to run as root, so the test uses another user.
         let mut shell = if root {
             let chown = Command::new("chown")
                 .arg("-R")

@@ -56,7 +56,7 @@ pub(crate) fn version_of(write: &Write) -> u64 {
     }
 }
 
-/// Creates a session with a mark, as a login does. The mark is the value of the revocation counter
+/// Creates a session with a mark, like a login. The mark is the value of the revocation counter
 /// when the login started.
 pub(crate) async fn create(
     store: &RedisStore,

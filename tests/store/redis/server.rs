@@ -24,7 +24,7 @@ wait "$pid"
 "#;
 /// Maximum start time of a server, in tenths of a second.
 const WAIT_TENTHS: usize = 300;
-/// Distance between a server's port and the port of its cluster bus.
+/// Difference between the port of a server's cluster bus and the port of the server.
 const BUS: u16 = 10_000;
 
 /// Running Redis server. Dropping this value kills the server.
@@ -114,7 +114,7 @@ impl Server {
         Ok(connection)
     }
 
-    /// Sends a command as the administrator.
+    /// Sends a command with the permissions of the administrator.
     pub(crate) fn command<T: FromRedisValue>(&self, words: &[&str]) -> T {
         self.try_command(words).unwrap()
     }
@@ -212,7 +212,7 @@ fn folder() -> PathBuf {
     folder
 }
 
-/// Returns a free port whose cluster bus port is free as well.
+/// Returns a free port whose cluster bus port is also free.
 pub(crate) fn free_port() -> u16 {
     loop {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -70,7 +70,7 @@ async fn the_child_process_connects() {
     // The test has installed no TLS provider in this process.
     assert!(CryptoProvider::get_default().is_none());
 
-    // With the app's own client, redis-rs opens the connection.
+    // redis-rs opens the connection if the store uses a client of the app.
     let root = std::fs::read(std::env::var(ROOT).unwrap()).unwrap();
     let certificates = redis::TlsCertificates {
         client_tls: None,

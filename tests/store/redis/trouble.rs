@@ -10,7 +10,7 @@ use super::{
     server::{Server, free_port},
 };
 
-/// Permissions listed in the documentation of the store.
+/// Permissions that the documentation of the store lists.
 const PERMISSIONS: &str = "+eval +evalsha +hmget +hgetall +hset +hdel +get +set +del +pttl +pexpireat \
                       +time";
 

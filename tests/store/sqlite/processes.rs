@@ -142,7 +142,7 @@ async fn a_file_locked_by_another_process_is_busy() {
     let busy = StoreError::Busy;
     assert_eq!(write_and_read(&store).await, (Err(busy), None));
     assert!(has(&store, &owner, key).await);
-    // A write waits for a lock that is released in time.
+    // A write succeeds if the other process releases the lock in time.
     let writing = {
         let store = store.clone();
         tokio::spawn(async move { write_and_read(&store).await })

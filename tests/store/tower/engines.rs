@@ -62,7 +62,7 @@ async fn check_taken_id(sessions: impl SessionStore) {
     assert_eq!(found, Some(body_of(1)));
 }
 
-/// Store that never deletes.
+/// Tower-sessions store that never deletes a record.
 #[derive(Debug, Clone)]
 struct KeepsBodies<S>(S);
 

@@ -39,7 +39,7 @@ impl Holders {
     }
 }
 
-/// Grants a lease to every caller while another caller waits for its response.
+/// Grants a lease to every caller while another caller waits for a response.
 #[derive(Default)]
 struct GrantsTwice(Mutex<HashMap<LeaseKey, usize>>);
 

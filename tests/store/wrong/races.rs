@@ -40,7 +40,7 @@ impl Mutant for Unlocked {
         }
         match store.write(owner, &checks, None).await? {
             Written::Applied => {}
-            // The correct store returns the current state.
+            // The inner store is correct, so it returns the current state.
             _ => return store.write(owner, writes, admitted_at).await,
         }
         yield_now().await;
