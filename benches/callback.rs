@@ -1,5 +1,5 @@
-//! Benchmark of a callback. It compares the callback with the minimum cost: one token request and
-//! the verification of two signatures.
+//! Benchmark of a callback. The benchmark compares the callback with the minimum cost: one token
+//! request and the verification of two signatures.
 //!
 //! Run with `cargo bench --bench callback`. Each round measures one callback over a keep-alive
 //! connection, one token request with a keep-alive client, and two bare signature verifications.

@@ -127,8 +127,8 @@ async fn read(Extension(session): Extension<Session>) -> String {
     format!("hello {}", person["subject"].as_str().unwrap())
 }
 
-/// Builds the app with tower-sessions and its defaults. Its session contains the same facts as a
-/// session of this crate.
+/// Builds the app with tower-sessions and its defaults. The session contains the facts that a
+/// session of this crate contains.
 async fn plain() -> Contender {
     let layer = SessionManagerLayer::new(PlainStore::default());
     let mut app = Router::new()

@@ -1,5 +1,5 @@
-//! Benchmark of token verification. It compares this crate with the bare signature verification,
-//! jsonwebtoken and openidconnect.
+//! Benchmark of token verification. The benchmark compares this crate with the bare signature
+//! verification, jsonwebtoken and openidconnect.
 //!
 //! Run with `cargo bench --bench tokens`. The final table shows the ratios to the bare signature.
 //! Contenders take turns within one run. Each turn of a contender gives a ratio to the preceding
@@ -48,7 +48,7 @@ const IAT: i64 = 1_700_000_000;
 const EXP: i64 = 4_102_444_800;
 const SUBJECT: &str = "4c2f1c1e-6b0a-4f0e-9d0e-5f3f0c7e9a11";
 
-/// Function that verifies a token. It panics if it rejects the token.
+/// Function that verifies a token, and panics if the token is invalid.
 type Contender = Box<dyn Fn()>;
 
 fn contenders() -> Vec<(&'static str, Vec<(&'static str, Contender)>)> {

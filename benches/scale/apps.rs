@@ -1,4 +1,4 @@
-//! Apps, and people who sign in to them.
+//! Apps, and people who sign in to the apps.
 
 use kycport::mock::{MockIssuer, Person};
 

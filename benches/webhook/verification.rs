@@ -1,5 +1,5 @@
-//! Benchmark of the verification of a delivery. It compares this crate with the bare HMAC,
-//! standardwebhooks and svix.
+//! Benchmark of the verification of a delivery. The benchmark compares this crate with the bare
+//! HMAC, standardwebhooks and svix.
 
 use std::{
     hint::black_box,
@@ -21,7 +21,7 @@ const KEY: &[u8; 32] = b"thirty-two bytes of a secret key";
 const ID: &str = "msg_p5jXN8AQM9LWM0D4loKWxJek";
 const SIZES: [(&str, usize); 2] = [("1 KiB", 1024), ("64 KiB", 64 * 1024)];
 
-/// Function that verifies a delivery. It panics if it rejects the delivery.
+/// Function that verifies a delivery, and panics if the delivery is invalid.
 type Contender = Box<dyn Fn()>;
 
 fn contenders() -> Vec<(&'static str, Vec<(&'static str, Contender)>)> {

@@ -236,7 +236,7 @@ async fn a_second_positive_response_replaces_the_rejection() {
 }
 
 #[tokio::test]
-async fn the_status_is_requested_three_times_at_most() {
+async fn the_status_is_requested_at_most_three_times() {
     let setup = AssuranceTest::new().await;
     let app = setup.instance(Key::Tenant).await;
     let cookie = setup.signed_in(&app).await;

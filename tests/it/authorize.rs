@@ -1,4 +1,4 @@
-//! Parameters of authorization requests, and the state that a login stores.
+//! Tests of the parameters of authorization requests, and of the state that a login stores.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -81,7 +81,7 @@ async fn no_setting_weakens_the_authorization_request() {
 }
 
 #[tokio::test]
-async fn a_login_link_accepts_return_to_and_no_protocol_parameter() {
+async fn a_login_link_accepts_only_return_to() {
     // Covers threat case 27.
     let (kyc, app, _) = setup().await;
     let injected = "/auth/login?redirect_uri=https%3A%2F%2Fevil.example&scope=admin&state=x&nonce=x\

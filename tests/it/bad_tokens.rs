@@ -1,5 +1,5 @@
-//! The mock sends each of its malformed tokens to the running app. The app rejects each malformed
-//! token, and the client reports the violated rule.
+//! Tests with malformed tokens. The mock sends each of its malformed tokens to the running app. The
+//! app rejects each malformed token, and the client reports the violated rule.
 
 use std::time::Duration;
 
@@ -71,7 +71,7 @@ fn common(tamper: Tamper, kind: TokenKind) -> Option<Verdict> {
             Rejected(TokenValidationError::UnknownKey)
         }
         T::KidLong | T::Large => Rejected(TokenValidationError::TooLong),
-        // case 16: the key set has only one key
+        // Threat case 16: the key set has only one key
         T::NoKid => Fine,
         // Covers threat cases 62, 79.
         T::CritHeader | T::CritEmpty | T::B64False | T::NestedCty | T::Zip => {
@@ -482,8 +482,7 @@ async fn tokens_with_different_subjects_are_rejected() {
 
 #[tokio::test]
 async fn exchanged_token_types_are_rejected() {
-    // cases 63, 84: both tokens are signed with the right key for the right
-    // client
+    // Threat cases 63, 84: the issuer has signed both tokens for this client
     let (kyc, _, ada) = setup().await;
     let app = relying_party(&kyc);
     let _fault = kyc

@@ -1,4 +1,5 @@
-//! Access tokens that clients send to the tenant's own API, and tokens in the wrong header.
+//! Tests of access tokens that clients send to the tenant's own API, and of tokens in the wrong
+//! header.
 
 use std::time::Duration;
 

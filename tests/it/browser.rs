@@ -292,7 +292,7 @@ async fn assert_storage_is_empty(page: &Client) {
     assert_eq!(held, serde_json::json!(["", 0, 0]));
 }
 
-/// cases 86, 90
+/// Covers threat cases 86, 90.
 async fn assert_cookie_is_strict(page: &Client) {
     let cookie = page.get_named_cookie("__Host-kycport").await.unwrap();
     assert_eq!(cookie.http_only(), Some(true));

@@ -220,7 +220,8 @@ impl Files {
 
 impl Drop for Files {
     fn drop(&mut self) {
-        // A failure is ignored, because a file may remain in the directory for temporary files.
+        // The test ignores an error, because a file may remain in the directory for temporary
+        // files.
         let _ = std::fs::remove_dir_all(&self.folder);
     }
 }

@@ -16,8 +16,8 @@ use crate::{
     visitor::{LOGIN_COOKIES, SESSION_COOKIE, set_and_deleted},
 };
 
-/// Starts a login. Returns the browser and the callback URL to which KYCPort
-/// redirects it.
+/// Starts a login. Returns the browser, and the callback URL to which KYCPort redirects the
+/// browser.
 async fn started(setup: &TestApp) -> (Browser, Url) {
     let browser = setup.kyc.browser();
     let login = setup.app.url("/auth/login?return_to=/vault");

@@ -140,7 +140,7 @@ async fn the_text_of_an_error_response_is_not_logged() {
 }
 
 #[tokio::test]
-async fn debug_of_a_decided_case_shows_neither_person_nor_outcome() {
+async fn debug_output_of_a_decided_case_contains_no_person_and_no_outcome() {
     let (kyc, ada, case) = setup().await;
     kyc.cases().next_outcome(Outcome::Rejected);
     let party = client(&kyc);
@@ -182,7 +182,7 @@ async fn a_rate_limit_pauses_all_calls_and_no_mutation_is_repeated() {
 
 #[tokio::test]
 async fn a_503_with_retry_after_means_that_the_outcome_is_unknown() {
-    // cases 115, 122: a proxy may return 503 although the operation succeeded.
+    // Threat cases 115, 122: a proxy may return 503 although the operation succeeded.
     for mutation in MUTATIONS {
         let (kyc, ada, case) = setup().await;
         let fault = kyc.on(mutation).after().fail(503);

@@ -376,7 +376,7 @@ async fn an_upload_cut_at_any_byte_does_not_change_the_case() {
         );
         let error = party.cases().upload(&case.id, upload).await.unwrap_err();
         assert!(matches!(error, CaseError::OutcomeUnknown(_)), "{error:?}");
-        // After the error, reading the case shows that it is unchanged.
+        // The error did not change the case.
         let now = party.cases().get(&case.id).await.unwrap();
         assert_eq!(now.status, CaseStatus::Opened);
     }

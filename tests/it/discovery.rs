@@ -336,7 +336,7 @@ async fn an_invalid_discovery_document_gives_a_typed_error() {
 
 #[tokio::test]
 async fn an_unknown_deeply_nested_member_is_ignored() {
-    // case 4: the client accepts a document with an unknown, deeply nested member
+    // Threat case 4: the client accepts an unknown, deeply nested member without a stack overflow.
     let kyc = MockIssuer::start().await;
     let good = kyc.browser().fetch(kyc.discovery_url()).await.unwrap();
     let nest = format!("{}{}", "[".repeat(20_000), "]".repeat(20_000));
@@ -350,8 +350,8 @@ async fn an_unknown_deeply_nested_member_is_ignored() {
 
 #[tokio::test]
 async fn unused_members_of_a_document_are_ignored() {
-    // cases 4, 18: the document has a byte order mark, a lone surrogate, and lists that the client
-    // does not use
+    // Threat cases 4, 18: the document has a byte order mark, a lone surrogate, and lists that the
+    // client does not use
     let (kyc, _, ada) = setup().await;
     let discovery = kyc.browser().fetch(kyc.discovery_url()).await.unwrap();
     let mut document = discovery.json();
@@ -386,7 +386,7 @@ fn with(document: &Value, member: &str, value: &Value) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_body_is_read_up_to_the_size_limit() {
-    // case 5: the client stops at the size limit, long before the deadline
+    // Threat case 5: the client stops at the size limit, long before the deadline
     const CAP: usize = 64 * 1024;
     let kyc = MockIssuer::start().await;
     let too_large = Err(TransportError::TooLarge { limit: CAP }.into());
@@ -796,7 +796,7 @@ fn a_runtime_that_ends_during_a_fetch_does_not_block_later_fetches() {
 
 #[test]
 fn a_runtime_that_has_ended_fails_only_its_own_caller() {
-    // case 140: the runtime drops the fetch task before the task runs
+    // Threat case 140: the runtime drops the fetch task before the task runs
     let kyc = MockIssuer::start_blocking();
     let app = relying_party(&kyc);
     let runtime = tokio::runtime::Runtime::new().unwrap();

@@ -161,7 +161,7 @@ struct Process {
 
 impl Process {
     /// Starts a process and reads its output up to the line with `sign`. Starts the process again
-    /// if it exits because another process has taken its port.
+    /// if another process has taken its port.
     fn start(command: &mut Command, sign: &str) -> (Self, String) {
         for _ in 0..5 {
             if let Some(started) = Self::try_start(command, sign) {
@@ -197,7 +197,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // An error is ignored, because the process may have exited already.
+        // The test ignores an error, because the process may have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -217,7 +217,8 @@ async fn revoke_during_write(setup: &TestApp, op: Op, kind: Kind, end: End) {
     let (copy, url) = (browser.clone(), setup.app.url("/token"));
     let under_way = tokio::spawn(async move { copy.open(url).await.unwrap() });
     gate.reached().await;
-    // Only this write waits. The revocation must not wait, although it writes the same records.
+    // Only this write waits. The revocation must not wait, although the revocation also writes
+    // these records.
     setup.store.heal();
 
     let handle = sessions(setup);
@@ -431,7 +432,8 @@ async fn an_activity_update_after_a_sign_out_is_not_logged_as_a_store_failure() 
         let (copy, url) = (browser.clone(), setup.app.url("/vault"));
         let under_way = tokio::spawn(async move { copy.open(url).await.unwrap() });
         gate.reached().await;
-        // Only this write waits. The sign-out must not wait, although it writes the same record.
+        // Only this write waits. The sign-out must not wait, although the sign-out also writes this
+        // record.
         setup.store.heal();
         log_out(&setup, &browser, &[]).await.assert_status(303);
         gate.open();

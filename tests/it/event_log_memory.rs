@@ -138,7 +138,7 @@ async fn setting_the_clock_back_keeps_completed_events() {
 }
 
 #[test]
-fn debug_shows_neither_an_event_nor_a_token() {
+fn debug_output_contains_no_event_and_no_token() {
     // Covers threat case 137.
     let (log, _) = memory();
     let runtime = tokio::runtime::Runtime::new().unwrap();

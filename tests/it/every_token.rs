@@ -211,7 +211,7 @@ fn only_the_algorithm_eddsa_is_accepted() {
         ] {
             rows.push((alg, mint.header_set("alg", alg), Err(R::Algorithm)));
         }
-        // case 57: the token also has no signature
+        // Threat case 57: the token also has no signature
         let unsigned = with_signature(&mint.header_set("alg", "none"), &[]);
         rows.push(("none, unsigned", unsigned, Err(R::Algorithm)));
         rows
@@ -904,7 +904,7 @@ fn exp_nbf_and_iat_respect_the_clock_skew_exactly() {
 
 #[test]
 fn extreme_clocks_cause_no_panic() {
-    // case 82: the clock of the machine jumps
+    // Threat case 82: the clock of the machine jumps
     for mint in [ID, ACCESS] {
         let verdict = |at| mint.verify_at(&mint.good(), Timestamp::from_unix(at));
         assert_eq!(verdict(NOW), Ok(()));

@@ -1,5 +1,5 @@
-//! Store with faults. It also records the writes, so that a test can inspect and change records
-//! directly in the store.
+//! Store with faults. The store also records the writes, so that a test can inspect and change
+//! records directly.
 
 use std::{
     collections::BTreeSet,
@@ -60,7 +60,7 @@ impl Kind {
     }
 }
 
-/// Store with faults. It also records the writes. Clones share their state.
+/// Store with faults. The store also records the writes. Clones share their state.
 #[derive(Clone)]
 pub(crate) struct RecordingStore {
     faulty: FaultyStore,
@@ -77,7 +77,7 @@ struct State {
     gates: Vec<Arc<Gate>>,
 }
 
-/// Gate that operations wait at until the test opens it.
+/// Gate of a store. Operations wait at the gate until the test opens the gate.
 #[derive(Debug)]
 pub(crate) struct Gate(PausePoint);
 

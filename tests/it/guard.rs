@@ -567,7 +567,7 @@ async fn a_hanging_status_request_times_out_with_503() {
 
 #[tokio::test]
 async fn unknown_status_and_tier_values_admit_no_request() {
-    // case 117: every source can return unknown values.
+    // Threat case 117: every source can return unknown values.
     let warm = GuardTest::new(|config| config).await;
     for (number, word) in [
         "approved",

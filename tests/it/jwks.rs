@@ -175,8 +175,8 @@ async fn a_thousand_initial_validations_make_one_request() {
 
 #[tokio::test]
 async fn a_fetch_started_before_a_rotation_does_not_hide_the_new_key() {
-    // case 10: the mock creates the response before it publishes the key, and the client reads the
-    // response afterwards
+    // Threat case 10: the mock creates the response before it publishes the key, and the client
+    // reads the response afterwards
     let (kyc, app, ada) = stopped_clock_mock().await;
     verify(&app, &token(&kyc, &ada)).await.unwrap();
     let gate = kyc.on(Endpoint::Jwks).after().hold();
@@ -274,8 +274,8 @@ async fn an_unknown_key_during_a_key_set_outage_is_unavailable() {
 }
 
 #[tokio::test]
-async fn a_spent_fetch_budget_is_unavailable_and_delays_no_login() {
-    // case 13: the client rejects the token and does not exceed the fetch budget
+async fn a_spent_fetch_budget_causes_unavailable_and_delays_no_login() {
+    // Threat case 13: the client rejects the token and does not exceed the fetch budget
     let (kyc, app, ada) = stopped_clock_mock().await;
     verify(&app, &token(&kyc, &ada)).await.unwrap();
     kyc.forget_requests();
@@ -357,7 +357,7 @@ async fn a_withdrawn_key_is_rejected_after_the_next_refresh() {
 
 #[tokio::test]
 async fn an_empty_key_set_withdraws_all_keys() {
-    // case 15: an empty key set is a valid response and not an outage
+    // Threat case 15: an empty key set is a valid response and not an outage
     let (kyc, app, ada) = stopped_clock_mock().await;
     verify(&app, &token(&kyc, &ada)).await.unwrap();
     let empty = kyc.edit_jwks(|set| set["keys"] = json!([])).always();
@@ -596,8 +596,8 @@ type Edit = fn(&mut Value);
 
 #[tokio::test]
 async fn a_valid_key_with_optional_members_is_used() {
-    // cases 18, 19, 23: keys without optional members, with additional members, and with a private
-    // part
+    // Threat cases 18, 19, 23: one key has no optional members, one key has additional members, and
+    // one key has a private part.
     let (kyc, _, ada) = stopped_clock_mock().await;
     let edits: [(&str, Edit); 6] = [
         ("bare", |key| {
@@ -778,7 +778,7 @@ async fn an_unreadable_key_set_does_not_replace_the_cached_set() {
 
 #[tokio::test]
 async fn without_keys_the_callback_page_offers_a_retry() {
-    // cases 13, 14: the login fails with "unavailable", not with "forged"
+    // Threat cases 13, 14: the login fails with "unavailable", not with "forged"
     let (kyc, app, ada) = setup().await;
     let _fault = kyc.on(Endpoint::Jwks).fail(500).always();
     let browser = kyc.browser();

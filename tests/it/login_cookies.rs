@@ -101,8 +101,8 @@ async fn a_login_and_rejected_callbacks_write_nothing() {
         assert_eq!(answer.code(), refusal, "{n}");
         let (set, deleted) = answer.set_and_deleted();
         assert_eq!(set.len(), 0, "{n}");
-        // The callback does not delete a cookie that it cannot open, or whose login can still be
-        // completed.
+        // The callback does not delete an unreadable cookie or the cookie of a login that can still
+        // be completed.
         let ends_the_login = matches!(refusal, "invalid_issuer_response" | "declined");
         assert_eq!(deleted.len(), usize::from(ends_the_login), "{n}");
     }

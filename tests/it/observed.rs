@@ -56,7 +56,7 @@ struct Inner {
     spans: Vec<Recorded>,
 }
 
-/// Recorder of the current thread. It records until the test drops the recorder's guard.
+/// Recorder of the current thread. The recorder is active until the test drops its guard.
 #[derive(Clone, Default)]
 pub(crate) struct Observed(Arc<Mutex<Inner>>);
 

@@ -27,7 +27,7 @@ use crate::{
 /// the request.
 const MAX_WAIT: Duration = Duration::from_secs(9);
 
-/// Waits. A store client does not report that it is connected again.
+/// Waits. A store client does not report when it has connected again.
 #[expect(
     clippy::disallowed_methods,
     reason = "a test cannot set a server's clock"

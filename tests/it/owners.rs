@@ -33,7 +33,7 @@ fn key_of(setup: &TestApp, browser: &Browser) -> Vec<u8> {
     URL_SAFE_NO_PAD.decode(key).unwrap()
 }
 
-/// Joins the random part of one key and the owner of another key.
+/// Returns a key with the random part of one key and the owner of another key.
 fn forged(random: &[u8], owner: &[u8]) -> Vec<u8> {
     [&random[..RANDOM], &owner[RANDOM..]].concat()
 }

@@ -75,7 +75,7 @@ impl Drop for ReceiverProcess {
     }
 }
 
-/// Returns whether the handler fails on the first delivery of this event. This happens for one
+/// Returns whether the handler fails on the first delivery of this event. The handler fails for one
 /// event in five.
 pub(crate) fn fails_on_first_delivery(id: &str) -> bool {
     hash(id).is_multiple_of(5)

@@ -516,8 +516,9 @@ async fn after_a_429_no_request_is_sent_before_retry_after() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn retries_are_limited_by_a_shared_budget() {
-    // case 116. Each call sends one request. All calls together send at most ten retries, because a
-    // retry costs 10 of the budget of 100. Ten successful calls add one more retry.
+    // Covers threat case 116. Each call sends one request. All calls together send at most ten
+    // retries, because a retry costs 10 of the budget of 100. Ten successful calls add one more
+    // retry.
     let (kyc, ada) = mock().await;
     let party = client(&kyc);
     let wave = async |calls: usize| {

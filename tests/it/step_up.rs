@@ -76,7 +76,8 @@ fn paths(page: &Page) -> Vec<&str> {
     page.history().iter().map(|(_, url)| url.path()).collect()
 }
 
-/// Redirects of one complete step-up. The app never repeats them without an action of the person.
+/// Redirects of one complete step-up. The app never repeats these redirects without an action of
+/// the person.
 const STEP_UP_PATHS: [&str; 5] = [
     "/guarded",
     "/auth/step-up",

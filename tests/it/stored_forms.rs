@@ -2,8 +2,8 @@
 //! next release read the same records.
 //!
 //! Do not change `stored/v1.json` and `stored/v1_sealed.json`. These files contain the records of a
-//! person who signed in, and the cookies of the person's browser. The first release wrote them in
-//! format 1 and format 2. A new format version gets an additional file.
+//! person who signed in, and the cookies of the person's browser. The first release wrote the
+//! records in format 1 and format 2. A new format version gets an additional file.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -59,7 +59,7 @@ struct Fixture {
 struct Stored {
     family: String,
     id: String,
-    /// Unsealed body. Its first character is the format byte.
+    /// Unsealed body. The first character is the format byte.
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<String>,
     /// Sealed body.

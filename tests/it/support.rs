@@ -134,8 +134,8 @@ async fn bearer(BearerToken(token): BearerToken) -> Json<Vec<String>> {
     Json(token.scopes)
 }
 
-/// Sends these bytes to the app, and returns all bytes that the app sends until it closes the
-/// connection.
+/// Sends these bytes to the app, and returns all bytes that the app sends before the connection
+/// closes.
 pub(crate) async fn raw(app: &RunningApp, request: &[u8]) -> String {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let address = app.url("").replace("http://", "");

@@ -175,7 +175,7 @@ async fn tls_with_roots_and_proxy_of_the_environment() {
 
 #[tokio::test]
 async fn a_failed_tls_handshake_is_a_typed_error_within_the_deadline() {
-    // case 6: the fault happens during the TLS handshake
+    // Threat case 6: the fault happens during the TLS handshake
     let kyc = mock(MockIssuerBuilder::tls).await;
     let long = Duration::from_secs(30);
     let relying_party_with_short_timeouts = || {

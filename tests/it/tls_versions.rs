@@ -101,8 +101,8 @@ const TLS_1_3: [u8; 2] = [3, 4];
 /// 7.2).
 const PROTOCOL_VERSION: [u8; 7] = [ALERT, 3, 2, 0, 2, 2, 70];
 
-/// Returns a `ServerHello` (RFC 4346 section 7.4.1.3). It contains the version, 32 random bytes, no
-/// session ID, the cipher suite `TLS_RSA_WITH_AES_128_CBC_SHA`, and no compression.
+/// Returns a `ServerHello` (RFC 4346 section 7.4.1.3). The message contains the version, 32 random
+/// bytes, no session ID, the cipher suite `TLS_RSA_WITH_AES_128_CBC_SHA`, and no compression.
 fn server_hello_of_tls_1_1() -> Vec<u8> {
     let mut hello = TLS_1_1.to_vec();
     hello.extend([7; 32]);

@@ -293,7 +293,7 @@ async fn token_type_must_be_bearer_in_any_case() {
 
 #[tokio::test]
 async fn an_invalid_expires_in_never_outlives_the_token() {
-    // case 50: the `exp` of the access token is 900 s ahead
+    // Threat case 50: the `exp` of the access token is 900 s ahead
     let kyc = MockIssuer::start().await;
     kyc.clock().freeze();
     let ada = kyc.person("ada").create();
@@ -335,7 +335,7 @@ async fn an_invalid_expires_in_never_outlives_the_token() {
 
 #[tokio::test]
 async fn a_lost_response_creates_no_session_and_the_code_is_not_resent() {
-    // case 51: KYCPort has redeemed the code, but its response is lost or incomplete
+    // Threat case 51: KYCPort has redeemed the code, but its response is lost or incomplete
     let moment = Duration::from_millis(500);
     let (kyc, app, ada) =
         setup_with(|config| config.connect_timeout(moment).request_timeout(moment)).await;
@@ -525,7 +525,7 @@ async fn a_rejection_keeps_its_error_code_and_hides_its_description() {
         assert_eq!(error, ExchangeError::Forbidden.into());
         assert!(error.to_string().contains("KYCPORT_CLIENT_SECRET"));
     }
-    // This error code would forge a log line if the app did not escape it.
+    // The app must escape this error code, which contains a forged log line.
     let app = relying_party(&kyc);
     let body = json!({ "error": "x\r\n\u{1b}[31mforged", "error_description": CANARY });
     let fault = kyc

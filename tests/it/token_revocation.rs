@@ -39,8 +39,8 @@ async fn revoke(Extension(revocations): Extension<Revocations>, Form(fields): Fo
     revocations.may_respond.acquire().await.unwrap().forget();
 }
 
-/// Starts an app. Its KYCPort issues refresh tokens and names a revocation endpoint if
-/// `is_advertised` is true.
+/// Starts an app. KYCPort issues refresh tokens. If `is_advertised` is true, KYCPort also names a
+/// revocation endpoint.
 async fn setup(is_advertised: bool) -> (TestApp, Revocations, (RunningApp, Option<Fault>)) {
     let (sent, received) = mpsc::unbounded_channel();
     let revocations = Revocations {

@@ -54,8 +54,8 @@ impl Answer {
         .next_back()
     }
 
-    /// Returns the names of the cookies that this response sets, and of the cookies that it
-    /// deletes.
+    /// Returns the names of the cookies that this response sets and of the cookies that this
+    /// response deletes.
     pub(crate) fn set_and_deleted(&self) -> (Vec<String>, Vec<String>) {
         by_headers(&self.headers)
     }

@@ -39,8 +39,8 @@ fn id(n: usize) -> String {
     format!("evt_{n}")
 }
 
-/// Simulated KYCPort. It delivers each event one to three times, in any order, and redelivers after
-/// any status except 2xx.
+/// Simulated KYCPort. This sender delivers each event one to three times, in any order. It
+/// redelivers after any status except 2xx.
 struct Deliverer {
     client: reqwest::Client,
     /// URLs of the receivers. The URL of the killed receiver changes.

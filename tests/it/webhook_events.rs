@@ -106,7 +106,7 @@ fn an_event_of_an_unknown_type_is_kept_unchanged() {
 
 #[test]
 fn an_invalid_event_has_an_error_for_its_field() {
-    // case 129: a field is missing, has the wrong type, or is too long for a store
+    // Threat case 129: a field is missing, has the wrong type, or is too long for a store
     for (body, refusal) in [
         (without("", "id"), EventParseError::Id),
         (with("/id", json!(null)), EventParseError::Id),

@@ -1,5 +1,5 @@
-//! Tests that kill a receiver or a server while a handler runs, and that deliver one event to two
-//! receivers simultaneously.
+//! Tests that kill a receiver or a server while a handler runs. Other tests deliver one event to
+//! two receivers simultaneously.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -59,7 +59,8 @@ async fn until_accepted(client: &reqwest::Client, url: &str, id: &str, lease: Du
     unreachable!()
 }
 
-/// Kills a receiver during its handler, starts it again, and delivers the event again.
+/// Kills a receiver while its handler runs, starts the receiver again, and delivers the event
+/// again.
 async fn killed(log: &HandlerLog, kind: Kind, server: &Server, stays: Instruction) -> Killed {
     let way = match stays {
         Instruction::BlockBefore => "before",
@@ -139,7 +140,7 @@ async fn a_receiver_killed_in_its_handler_handles_the_event_once_with_postgres()
     assert_eq!(after.effects, ["after"]);
 }
 
-/// Number of events that are delivered to both receivers simultaneously.
+/// Number of events that the test delivers to both receivers simultaneously.
 const SIMULTANEOUS_EVENTS: usize = 50;
 
 async fn deliver_to_both_simultaneously(kind: Kind) {

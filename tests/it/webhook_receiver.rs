@@ -553,7 +553,8 @@ async fn an_event_that_cannot_be_released_is_free_when_its_lease_ends() {
 
 #[tokio::test]
 async fn a_receiver_that_lost_its_lease_responds_with_lease_lost() {
-    // case 130: the lease ends while the handler runs, and another instance acquires the event
+    // Threat case 130: the lease ends while the handler runs, and another instance acquires the
+    // event
     let setup = ReceiverTest::new().await;
     let event = setup.event("evt_1");
     let (go, wait) = watch::channel(false);

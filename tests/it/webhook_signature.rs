@@ -378,8 +378,7 @@ fn the_vectors_of_rfc_4231_verify() {
             check(&verifier, &headers([(HEADER, hex)]), &body).is_ok(),
             "{hex}"
         );
-        // case 126: the verifier rejects a truncated signature, like the truncated example of the
-        // RFC.
+        // Threat case 126: the verifier rejects a truncated signature, as in an example of the RFC.
         let half = check(&verifier, &headers([(HEADER, &hex[..32])]), &body);
         assert_eq!(half, Err(SignatureError::UnreadableSignature));
     }

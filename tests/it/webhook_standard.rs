@@ -44,7 +44,7 @@ async fn deliveries_by_standard_webhooks_reach_the_handler_once() {
     assert_eq!(hooks.deliveries().last().unwrap().status(), Some(200));
     assert_eq!(handler.effects(), [id.as_str()]);
 
-    // After a rotation, deliveries are signed with both the new and the old secret.
+    // After a rotation, KYCPort signs each delivery with the new secret and with the old secret.
     hooks.rotate_secret();
     kyc.switch(|it| it.webhook_signatures = DeliverySignatures::BothInOneHeader);
     ada.verify(KycTier::T2);

@@ -1,6 +1,6 @@
-//! Load balancer that behaves like nginx. It sends requests to the instances in turn. If an
-//! instance refuses the connection, the balancer sends the request to the other instance. After a
-//! broken connection, the balancer repeats only a `GET`.
+//! Load balancer that behaves like nginx. The balancer sends requests to the instances in turn. If
+//! an instance refuses the connection, the balancer sends the request to the other instance. After
+//! a broken connection, the balancer repeats only a `GET`.
 
 use std::sync::{
     Arc, Mutex,

@@ -2,9 +2,9 @@
 //! app while the instances, their shared store and KYCPort fail. The clients report each
 //! violation of these rules:
 //!
-//! - After an acknowledged sign-out, revocation or rejection, no request of the person is
-//!   accepted.
-//! - An acknowledged session is not lost.
+//! - After an acknowledged sign-out, revocation or rejection, the app accepts no request of the
+//!   person.
+//! - The app loses no acknowledged session.
 //! - A response never shows another person.
 //! - 503 is the only 5xx status. A 503 has `Retry-After` and does not change the cookie.
 //! - An instance that was not killed neither breaks a connection nor exits.

@@ -17,7 +17,7 @@ use tokio::{
 use super::support::{database, server};
 use crate::samples::{LONG, REVOKED, create, has, put, random_event, random_owner, random_session};
 
-/// Proxy that loses responses. It breaks the connection after the server has executed the
+/// Proxy that loses responses. The proxy breaks the connection after the server has executed the
 /// statement.
 struct Proxy {
     port: u16,

@@ -63,7 +63,8 @@ impl RaceTest {
         has(&self.store, &self.owner, key).await
     }
 
-    /// Starts the first operation, then the second, and unblocks them when both wait.
+    /// Starts the first operation and then the second operation. Unblocks both operations when both
+    /// operations wait.
     async fn in_order<A, B>(
         &self,
         first: impl FnOnce() -> Outcome<A>,

@@ -74,7 +74,7 @@ async fn a_closed_connection_is_replaced_without_a_failed_operation() {
         let written = create(&store, &owner, session(), Mark(0)).await;
         assert_eq!(written, Ok(Written::Applied));
         server.disconnect_all();
-        // Waits until the connection's task has detected the closed connection.
+        // The connection's task needs time to detect the closed connection.
         super::conformance::pass(Duration::from_millis(20)).await;
     }
 }

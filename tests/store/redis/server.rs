@@ -68,7 +68,7 @@ impl Server {
         server.listens().then_some(server)
     }
 
-    /// Starts a server that acknowledges a write after it is on disk.
+    /// Starts a server that acknowledges a write after the write is on disk.
     pub(crate) fn durable(arguments: &[&str]) -> Option<Self> {
         let durable = ["--appendonly", "yes", "--appendfsync", "always"];
         Self::start(&[&durable, arguments].concat())
