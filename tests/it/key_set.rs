@@ -131,11 +131,7 @@ fn only_ed25519_verification_keys_are_accepted() {
             json!({"kty": "oct", "kid": KID, "k": "c2VjcmV0", "alg": "HS256"}),
             false,
         ),
-        (
-            "kty is oct, with the members of OKP",
-            with("kty", "oct"),
-            false,
-        ),
+        ("kty oct, members of OKP", with("kty", "oct"), false),
     ];
     // Covers threat case 20.
     for size in [0, 1, 31, 33, 72, 4096] {
@@ -265,12 +261,7 @@ fn a_token_is_verified_by_the_key_with_its_kid() {
         ),
         // Covers threat case 16.
         ("absent, one key", None, vec![a()], Ok(())),
-        (
-            "the token has no kid, and one key has no kid",
-            None,
-            vec![bare(1)],
-            Ok(()),
-        ),
+        ("no kid in token and key", None, vec![bare(1)], Ok(())),
         (
             "absent, two keys",
             None,
