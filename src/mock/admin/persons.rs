@@ -3,8 +3,6 @@
 use std::sync::Arc;
 
 use axum::http::Method;
-use schemars::JsonSchema;
-use serde::Serialize;
 
 use super::{
     Admin,
@@ -13,10 +11,8 @@ use super::{
 };
 use crate::mock::{
     core::Core,
-    deliveries::event::rfc3339,
     persons::Person,
-    records::person::PersonRecord,
-    start::{PersonChange, PersonSpec},
+    start::person::{PersonChange, PersonSpec, PersonView},
 };
 
 /// Current state of a person.

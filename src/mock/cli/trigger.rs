@@ -2,13 +2,19 @@
 
 use std::io::{self, Write as _};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio::runtime::Builder;
 
 use super::{CliError, Event, NewPerson, Target, Trigger};
-use crate::mock::{
-    remote::{RemoteAdmin, RemoteError, segment},
-    start::values::StatusValue,
+use crate::{
+    mock::{
+        remote::{RemoteAdmin, RemoteError, segment},
+        start::{
+            nullable::Nullable,
+            person::{PersonChange, PersonSpec},
+        },
+    },
+    wire::kyc::KycStatus,
 };
 
 pub(super) fn trigger(trigger: &Trigger) -> Result<(), CliError> {
@@ -28,21 +34,17 @@ pub(super) fn trigger(trigger: &Trigger) -> Result<(), CliError> {
 }
 
 pub(super) fn person(person: NewPerson) -> Result<(), CliError> {
-    let mut facts = Map::new();
-    facts.insert("slug".to_owned(), person.slug.into());
-    for (name, value) in [
-        ("tier", person.tier.map(|it| json!(it))),
-        ("status", person.status.map(|it| json!(it))),
-        ("aml_clear", person.aml_clear.map(Value::from)),
-        ("email", person.email.map(Value::from)),
-        ("name", person.name.map(Value::from)),
-    ] {
-        if let Some(value) = value {
-            facts.insert(name.to_owned(), value);
-        }
-    }
+    let spec = PersonSpec {
+        slug: person.slug,
+        name: person.name,
+        email: person.email,
+        status: person.status.map(Into::into),
+        tier: person.tier.map(Into::into),
+        aml_clear: person.aml_clear.map_or(Nullable::Absent, Nullable::Value),
+        ..PersonSpec::default()
+    };
     let state: Value = at(&person.at, async |admin| {
-        admin.post("/persons", &facts).await
+        admin.post("/persons", &spec).await
     })?;
     print(&state);
     Ok(())
@@ -61,24 +63,34 @@ fn request(trigger: &Trigger) -> Result<(String, Value), CliError> {
             .ok_or("this event requires --by, such as --by 1h");
         Ok::<_, CliError>(by?)
     };
-    let status = |status: StatusValue| {
-        let change = match trigger.tier {
-            Some(tier) => json!({ "status": status, "tier": tier }),
-            None => json!({ "status": status }),
-        };
-        Ok((person()?, change))
+    let change = |change: PersonChange| Ok((person()?, json!(change)));
+    let status = |status| {
+        change(PersonChange {
+            status: Some(status),
+            tier: trigger.tier.map(Into::into),
+            ..PersonChange::default()
+        })
+    };
+    let aml_clear = |clear| {
+        change(PersonChange {
+            aml_clear: Nullable::of(clear),
+            ..PersonChange::default()
+        })
     };
     let to = |path: &str| Ok((path.to_owned(), json!({})));
     match trigger.event {
-        Event::PersonVerified => status(StatusValue::Verified),
-        Event::PersonPending => status(StatusValue::Pending),
-        Event::PersonRejected => status(StatusValue::Rejected),
-        Event::PersonUnverified => status(StatusValue::Unverified),
-        Event::PersonExpired => status(StatusValue::Expired),
-        Event::PersonExpires => Ok((person()?, json!({ "expires_in_seconds": by()? }))),
-        Event::PersonAmlFlagged => Ok((person()?, json!({ "aml_clear": false }))),
-        Event::PersonAmlCleared => Ok((person()?, json!({ "aml_clear": true }))),
-        Event::PersonAmlUnknown => Ok((person()?, json!({ "aml_clear": null }))),
+        Event::PersonVerified => status(KycStatus::Verified),
+        Event::PersonPending => status(KycStatus::Pending),
+        Event::PersonRejected => status(KycStatus::Rejected),
+        Event::PersonUnverified => status(KycStatus::Unverified),
+        Event::PersonExpired => status(KycStatus::Expired),
+        Event::PersonExpires => change(PersonChange {
+            expires_in_seconds: Some(by()?),
+            ..PersonChange::default()
+        }),
+        Event::PersonAmlFlagged => aml_clear(Some(false)),
+        Event::PersonAmlCleared => aml_clear(Some(true)),
+        Event::PersonAmlUnknown => aml_clear(None),
         Event::KeysPublished => to("/keys/publish_next"),
         Event::KeysPromoted => to("/keys/promote"),
         Event::KeysRetired => to("/keys/retire_old"),

@@ -5,32 +5,28 @@ use std::{
     time::Duration,
 };
 
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
-
 use super::{
     RemoteMock,
     admin_client::{AdminClient, RemoteError, segment},
 };
-use crate::wire::kyc::{KycStatus, KycTier};
-
-#[derive(Deserialize)]
-struct PersonView {
-    id: String,
-    slug: String,
-    status: KycStatus,
-    tier: KycTier,
-}
+use crate::{
+    mock::start::{
+        nullable::Nullable,
+        person::{PersonChange, PersonSpec, PersonView},
+    },
+    wire::kyc::{KycStatus, KycTier},
+};
 
 /// Methods that create and find persons.
 impl RemoteMock {
     /// Returns a builder for a person. `slug` is a short name that the test chooses.
     pub fn person(&self, slug: &str) -> NewRemotePerson {
-        let mut facts = Map::new();
-        facts.insert("slug".to_owned(), slug.into());
         NewRemotePerson {
             admin: self.admin.clone(),
-            facts,
+            spec: PersonSpec {
+                slug: slug.to_owned(),
+                ..PersonSpec::default()
+            },
         }
     }
 
@@ -49,7 +45,7 @@ impl RemoteMock {
 #[must_use = "call `create` to create the person"]
 pub struct NewRemotePerson {
     admin: AdminClient,
-    facts: Map<String, Value>,
+    spec: PersonSpec,
 }
 
 impl NewRemotePerson {
@@ -72,18 +68,21 @@ impl NewRemotePerson {
     }
 
     /// Sets the claim `aml_clear`. `None` removes the claim ([K31](crate::guide::contract)).
-    pub fn aml_clear(self, clear: Option<bool>) -> Self {
-        self.with("aml_clear", json!(clear))
+    pub fn aml_clear(mut self, clear: Option<bool>) -> Self {
+        self.spec.aml_clear = Nullable::of(clear);
+        self
     }
 
     /// Sets the email address.
-    pub fn email(self, email: &str) -> Self {
-        self.with("email", email.into())
+    pub fn email(mut self, email: &str) -> Self {
+        self.spec.email = Some(email.to_owned());
+        self
     }
 
     /// Sets the full name.
-    pub fn name(self, name: &str) -> Self {
-        self.with("name", name.into())
+    pub fn name(mut self, name: &str) -> Self {
+        self.spec.name = Some(name.to_owned());
+        self
     }
 
     /// Creates the person. Replaces an existing person with the same slug.
@@ -91,13 +90,8 @@ impl NewRemotePerson {
     /// # Errors
     /// [`RemoteError`] if the request to the mock failed, or the mock does not know a value.
     pub async fn create(self) -> Result<RemotePerson, RemoteError> {
-        let person = self.admin.post("/persons", &self.facts).await?;
+        let person = self.admin.post("/persons", &self.spec).await?;
         Ok(RemotePerson::new(self.admin, person))
-    }
-
-    fn with(mut self, name: &str, value: Value) -> Self {
-        self.facts.insert(name.to_owned(), value);
-        self
     }
 }
 
@@ -140,8 +134,11 @@ impl RemotePerson {
     /// # Errors
     /// [`RemoteError`] if the request to the mock failed.
     pub async fn verify(&self, tier: KycTier) -> Result<(), RemoteError> {
-        self.change(json!({ "status": "verified", "tier": tier }))
-            .await
+        self.change(|person| {
+            person.status = Some(KycStatus::Verified);
+            person.tier = Some(tier);
+        })
+        .await
     }
 
     /// Sets the status to `rejected`.
@@ -157,7 +154,7 @@ impl RemotePerson {
     /// # Errors
     /// [`RemoteError`] if the request to the mock failed.
     pub async fn set_status(&self, status: KycStatus) -> Result<(), RemoteError> {
-        self.change(json!({ "status": status })).await
+        self.change(|person| person.status = Some(status)).await
     }
 
     /// Sets the tier of the person.
@@ -165,7 +162,7 @@ impl RemotePerson {
     /// # Errors
     /// [`RemoteError`] if the request to the mock failed.
     pub async fn set_tier(&self, tier: KycTier) -> Result<(), RemoteError> {
-        self.change(json!({ "tier": tier })).await
+        self.change(|person| person.tier = Some(tier)).await
     }
 
     /// Sets the claim `aml_clear`. `None` removes the claim ([K31](crate::guide::contract)).
@@ -173,7 +170,8 @@ impl RemotePerson {
     /// # Errors
     /// [`RemoteError`] if the request to the mock failed.
     pub async fn set_aml_clear(&self, clear: Option<bool>) -> Result<(), RemoteError> {
-        self.change(json!({ "aml_clear": clear })).await
+        self.change(|person| person.aml_clear = Nullable::of(clear))
+            .await
     }
 
     /// Sets the time after which a verified person becomes `expired`, in whole seconds of the
@@ -182,7 +180,7 @@ impl RemotePerson {
     /// # Errors
     /// [`RemoteError`] if the request to the mock failed.
     pub async fn expires_in(&self, time: Duration) -> Result<(), RemoteError> {
-        self.change(json!({ "expires_in_seconds": time.as_secs() }))
+        self.change(|person| person.expires_in_seconds = Some(time.as_secs()))
             .await
     }
 
@@ -194,8 +192,10 @@ impl RemotePerson {
         }
     }
 
-    async fn change(&self, change: Value) -> Result<(), RemoteError> {
-        let _: Value = self.admin.patch(&self.path(), &change).await?;
+    async fn change(&self, change: impl FnOnce(&mut PersonChange)) -> Result<(), RemoteError> {
+        let mut body = PersonChange::default();
+        change(&mut body);
+        let _: PersonView = self.admin.patch(&self.path(), &body).await?;
         Ok(())
     }
 

@@ -1,35 +1,34 @@
 //! Initial state of a mock, as the configuration file defines it. Requests to the admin API use
 //! these types too.
 
-mod nullable;
+pub(super) mod nullable;
+pub(super) mod person;
 pub(super) mod switches;
 pub(super) mod texts;
 pub(super) mod values;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    clock::Timestamp,
     mock::{
         core::Core,
         error::MockError,
         loopback::is_loopback,
         oidc::client::{Client, NewClient},
-        persons::{NewPerson, Person},
-        records::{client::check_redirect_uri, person::PersonRecord},
+        persons::NewPerson,
+        records::client::check_redirect_uri,
         tenants::Tenant,
         uri,
         webhooks::endpoint::WebhookEndpoint,
     },
     wire::kyc::{KycStatus, KycTier},
 };
-use nullable::Nullable;
+use person::PersonSpec;
 use switches::SwitchesSpec;
-use texts::{MAX_NAME, MIN_WEBHOOK_SECRET, Name, RedirectUri, WebhookSecretText, WebhookUrl};
-use values::{StatusValue, TierValue};
+use texts::{MIN_WEBHOOK_SECRET, Name, RedirectUri, WebhookSecretText, WebhookUrl, check_name};
 
 /// Content of the configuration file.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -272,53 +271,6 @@ impl ClientSpec {
     }
 }
 
-impl PersonSpec {
-    /// Creates the person. Replaces an existing person with the same slug.
-    pub(super) fn create(self, core: &Arc<Core>) -> Result<Person, MockError> {
-        check_name("slug", &self.slug)?;
-        let change = PersonChange {
-            name: self.name,
-            email: self.email,
-            email_verified: self.email_verified,
-            status: self.status,
-            tier: self.tier,
-            aml_clear: self.aml_clear,
-            expires_in_seconds: self.expires_in_seconds,
-        };
-        let now = core.now();
-        let mut person =
-            NewPerson::new(Arc::clone(core), &self.slug).with(|record| change.apply(record, now));
-        for tenant in &self.only_for {
-            person = person.only_for(&Tenant::ensure(Arc::clone(core), tenant));
-        }
-        Ok(person.create())
-    }
-}
-
-impl PersonChange {
-    pub(super) fn apply(self, to: &mut PersonRecord, now: Timestamp) {
-        if let Some(name) = self.name {
-            to.name = name;
-        }
-        if let Some(email) = self.email {
-            to.email = email;
-        }
-        if let Some(verified) = self.email_verified {
-            to.email_verified = verified;
-        }
-        if let Some(tier) = self.tier {
-            to.tier = tier.into();
-        }
-        self.aml_clear.set(&mut to.aml_clear, |clear| clear);
-        if let Some(status) = self.status {
-            to.settle(status.into());
-        }
-        if let Some(seconds) = self.expires_in_seconds {
-            to.expires = Some(now.saturating_add(Duration::from_secs(seconds)));
-        }
-    }
-}
-
 impl WebhookSpec {
     /// Returns whether the endpoint is an HTTP or HTTPS URL of another machine.
     pub(super) fn is_on_another_machine(&self) -> bool {
@@ -337,14 +289,4 @@ impl WebhookSpec {
         let hooks = Tenant::ensure(Arc::clone(core), tenant).webhooks();
         hooks.try_subscribe(&self.url, self.types)
     }
-}
-
-fn check_name(setting: &'static str, text: &str) -> Result<(), MockError> {
-    if text.is_empty() || text.chars().count() > MAX_NAME || text.contains(char::is_control) {
-        return Err(MockError::Setting {
-            setting,
-            reason: "the value is empty, longer than 128 characters, or contains control characters",
-        });
-    }
-    Ok(())
 }

@@ -1,4 +1,4 @@
-//! JSON schemas of strings with restrictions.
+//! Strings with restrictions, and their JSON schemas.
 
 use std::borrow::Cow;
 
@@ -53,7 +53,7 @@ texts! {
 }
 
 /// Maximum length of a name, in characters.
-pub(in crate::mock) const MAX_NAME: usize = 128;
+const MAX_NAME: usize = 128;
 
 /// Minimum length of a webhook secret, in characters (K80).
 pub(in crate::mock) const MIN_WEBHOOK_SECRET: usize = 16;
