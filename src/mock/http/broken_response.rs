@@ -1,6 +1,12 @@
 //! Broken responses that a fault sends.
 
-use std::{convert::Infallible, future::pending, io, time::Duration};
+use std::{
+    convert::Infallible,
+    future::pending,
+    io::{self, Read as _, Write as _},
+    iter, mem,
+    time::Duration,
+};
 
 use axum::{
     body::Body,
@@ -13,7 +19,7 @@ use axum::{
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 
-use super::{answer::Answer, gzip::Bomb, socket::Cutter};
+use super::{answer::Answer, socket::Cutter};
 use crate::mock::waits::pause::wait;
 
 /// Kind of broken response.
@@ -138,8 +144,7 @@ fn truncate(real: Option<Answer>) -> Response {
 }
 
 fn huge(size: u64) -> Response {
-    let frame = OPEN.len().saturating_add(CLOSE.len());
-    let fill = size.saturating_sub(u64::try_from(frame).unwrap_or(u64::MAX));
+    let fill = fill_size(size);
     let chunk = u64::try_from(CHUNK).unwrap_or(u64::MAX);
     let chunks = fill.checked_div(chunk).unwrap_or(0);
     let rest = usize::try_from(fill.checked_rem(chunk).unwrap_or(0)).unwrap_or(0);

@@ -6,7 +6,6 @@ pub(super) mod bearer;
 pub(super) mod broken_response;
 pub(super) mod channel;
 pub(super) mod endpoint;
-pub(super) mod gzip;
 pub(super) mod log;
 pub(super) mod params;
 pub(super) mod segment;
