@@ -1,7 +1,5 @@
 //! Random values. All secrets of a mock differ at every start (case 135).
 
-use std::fmt::Write as _;
-
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use rand::Rng as _;
 
@@ -24,9 +22,5 @@ pub(super) fn name(prefix: &str) -> String {
 
 /// Returns `prefix` followed by `bytes` in hexadecimal.
 pub(super) fn hex(prefix: &str, bytes: &[u8]) -> String {
-    let mut name = prefix.to_owned();
-    for byte in bytes {
-        let _ = write!(name, "{byte:02x}");
-    }
-    name
+    format!("{prefix}{}", base16ct::lower::encode_string(bytes))
 }
