@@ -9,13 +9,11 @@ use axum::http::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 
-use super::{
-    event::{Event, SendMode},
-    mac::hmac_sha256,
-};
+use super::event::{Event, SendMode};
 use crate::{
     clock::Timestamp,
     mock::{
+        jws::mac::hmac_sha256,
         random,
         records::secrets::{Secrets, fresh, standard_key},
         switches::{Switches, signatures::DeliverySignatures},

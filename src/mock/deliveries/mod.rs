@@ -6,7 +6,6 @@ pub(super) mod event;
 pub(super) mod form;
 pub(super) mod hold;
 pub(super) mod job;
-mod mac;
 pub(super) mod outbox;
 pub(super) mod send_plan;
 pub(super) mod sender;

@@ -2,6 +2,7 @@
 //! SDK.
 
 pub(super) mod key_ring;
+pub(super) mod mac;
 pub(super) mod tamper;
 
 use std::fmt::{self, Debug};

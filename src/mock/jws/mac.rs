@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 /// Block size of SHA-256, in bytes.
 const BLOCK: usize = 64;
 
-pub(super) fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
+pub(in crate::mock) fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
     let mut block = [0; BLOCK];
     let hashed: [u8; 32];
     let key = if key.len() > BLOCK {
