@@ -15,42 +15,6 @@ use crate::mock::{
     start::person::{PersonChange, PersonSpec, PersonView},
 };
 
-/// Current state of a person.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Person")]
-pub(super) struct PersonView {
-    /// Person ID, which is `sub` in tokens and `person_id` in the tenant API.
-    id: String,
-    slug: String,
-    name: String,
-    email: String,
-    email_verified: bool,
-    status: String,
-    tier: String,
-    /// AML result, or `null` if responses omit `aml_clear`.
-    aml_clear: Option<bool>,
-    expires_at: Option<String>,
-    /// Tenants that see this person, or `null` for all tenants.
-    visible_to: Option<Vec<String>>,
-}
-
-impl From<PersonRecord> for PersonView {
-    fn from(person: PersonRecord) -> Self {
-        Self {
-            id: person.id,
-            slug: person.slug,
-            name: person.name,
-            email: person.email,
-            email_verified: person.email_verified,
-            status: person.status.as_str().to_owned(),
-            tier: person.tier.as_str().to_owned(),
-            aml_clear: person.aml_clear,
-            expires_at: person.expires.map(rfc3339),
-            visible_to: person.visible_to.map(|all| all.into_iter().collect()),
-        }
-    }
-}
-
 pub(super) fn routes() -> Vec<Route> {
     vec![
         Route::new(

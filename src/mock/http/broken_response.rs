@@ -17,6 +17,7 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
+use flate2::{Compression, write::GzEncoder};
 use futures_util::{StreamExt as _, stream};
 
 use super::{answer::Answer, socket::Cutter};
@@ -96,12 +97,11 @@ impl BrokenResponse {
             Self::Truncate => truncate(real),
             Self::Huge(size) => huge(*size),
             Self::GzipBomb(size) => {
-                let pieces =
-                    stream::iter(Bomb::new(OPEN, b'a', *size, CLOSE)).then(async |piece| {
-                        // Compression takes time, so let other tasks run between two pieces.
-                        tokio::task::yield_now().await;
-                        Ok::<_, Infallible>(Bytes::from(piece))
-                    });
+                let pieces = stream::iter(gzip(*size)).then(async |piece| {
+                    // Compression takes time, so let other tasks run between two pieces.
+                    tokio::task::yield_now().await;
+                    Ok::<_, Infallible>(piece)
+                });
                 let mut response = json(Body::from_stream(pieces));
                 let gzip = HeaderValue::from_static("gzip");
                 response.headers_mut().insert(CONTENT_ENCODING, gzip);
@@ -156,6 +156,33 @@ fn huge(size: u64) -> Response {
     json(Body::from_stream(body))
 }
 
+/// Compresses JSON of this size. Each item is one piece of the gzip stream, so the memory use does
+/// not depend on `size`. The stream is valid to the last bit, so a client stops decompression only
+/// by a limit of its own.
+fn gzip(size: u64) -> impl Iterator<Item = Bytes> {
+    let fill = io::repeat(b'a').take(fill_size(size));
+    let mut json = OPEN.chain(fill).chain(CLOSE);
+    let mut open = Some(GzEncoder::new(Vec::new(), Compression::fast()));
+    iter::from_fn(move || {
+        let mut encoder = open.take()?;
+        // Neither reading nor writing fails: both ends are in memory.
+        let read = io::copy(&mut json.by_ref().take(PLAIN_PIECE), &mut encoder).ok()?;
+        if read == 0 {
+            return encoder.finish().ok().map(Bytes::from);
+        }
+        encoder.flush().ok()?;
+        let piece = mem::take(encoder.get_mut());
+        open = Some(encoder);
+        Some(piece.into())
+    })
+}
+
+/// Returns the number of bytes between [`OPEN`] and [`CLOSE`].
+fn fill_size(size: u64) -> u64 {
+    let frame = OPEN.len().saturating_add(CLOSE.len());
+    size.saturating_sub(u64::try_from(frame).unwrap_or(u64::MAX))
+}
+
 fn split(real: Option<Answer>) -> (Response, Bytes) {
     let real = real.unwrap_or_else(|| Answer::new(StatusCode::OK, "text/plain", Bytes::new()));
     let body = real.bytes();
@@ -182,3 +209,34 @@ const HALF_A_HEADER: usize = 24;
 
 /// Size of one piece of the body, in bytes.
 const CHUNK: usize = 16 * 1024;
+
+/// Size of the JSON in one piece of a gzip stream.
+const PLAIN_PIECE: u64 = 256 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use flate2::read::GzDecoder;
+
+    use super::gzip;
+
+    #[test]
+    fn a_bomb_decompresses_to_json_of_its_size_and_has_small_pieces() {
+        for size in [0, 100, 1 << 18, 3_000_000] {
+            let pieces: Vec<_> = gzip(size).collect();
+            assert!(pieces.iter().all(|it| (1..=4096).contains(&it.len())));
+            let mut json = String::new();
+            let bomb = pieces.concat();
+            let read = GzDecoder::new(bomb.as_slice()).read_to_string(&mut json);
+            // The frame of the JSON is 14 bytes.
+            assert_eq!(read.unwrap() as u64, size.max(14));
+            assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok());
+            assert!(
+                size < 1 << 18 || bomb.len() as u64 * 500 < size,
+                "{}",
+                bomb.len()
+            );
+        }
+    }
+}

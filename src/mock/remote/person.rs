@@ -50,21 +50,15 @@ pub struct NewRemotePerson {
 
 impl NewRemotePerson {
     /// Sets the tier of the person.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "the builder of `MockIssuer` has the same method signature"
-    )]
-    pub fn tier(self, tier: KycTier) -> Self {
-        self.with("tier", tier.as_str().into())
+    pub fn tier(mut self, tier: KycTier) -> Self {
+        self.spec.tier = Some(tier);
+        self
     }
 
     /// Sets the status of the person.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "the builder of `MockIssuer` has the same method signature"
-    )]
-    pub fn status(self, status: KycStatus) -> Self {
-        self.with("status", json!(status))
+    pub fn status(mut self, status: KycStatus) -> Self {
+        self.spec.status = Some(status);
+        self
     }
 
     /// Sets the claim `aml_clear`. `None` removes the claim ([K31](crate::guide::contract)).

@@ -97,44 +97,6 @@ pub(super) struct ClientSpec {
     redirect_uris: Vec<String>,
 }
 
-/// Person to create. Default: The person is verified at `t2` and has passed the AML check.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(rename = "NewPerson")]
-pub(super) struct PersonSpec {
-    /// Short name. The mock derives the person ID from the slug.
-    #[schemars(with = "Name")]
-    slug: String,
-    name: Option<String>,
-    email: Option<String>,
-    email_verified: Option<bool>,
-    status: Option<StatusValue>,
-    tier: Option<TierValue>,
-    /// AML result. `null` omits `aml_clear` from every response (K31).
-    #[serde(default)]
-    aml_clear: Nullable<bool>,
-    /// Time until the verification expires, in seconds, by the issuer's clock (K48).
-    expires_in_seconds: Option<u64>,
-    /// Tenants that can see this person (K46). Default: all tenants.
-    #[serde(default)]
-    only_for: Vec<String>,
-}
-
-/// Changes of a person. The mock applies all changes together and queues at most one event.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct PersonChange {
-    pub(super) name: Option<String>,
-    pub(super) email: Option<String>,
-    pub(super) email_verified: Option<bool>,
-    pub(super) status: Option<StatusValue>,
-    pub(super) tier: Option<TierValue>,
-    /// AML result. `null` omits `aml_clear` from every response (K31).
-    pub(super) aml_clear: Nullable<bool>,
-    /// Time until the verification expires, in seconds, by the issuer's clock (K48).
-    pub(super) expires_in_seconds: Option<u64>,
-}
-
 /// Webhook endpoint that the mock subscribes to events.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

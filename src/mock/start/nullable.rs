@@ -20,6 +20,10 @@ impl<T> Nullable<T> {
         value.map_or(Self::Null, Self::Value)
     }
 
+    pub(in crate::mock) fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent)
+    }
+
     /// Assigns the value to `to` if the member is present.
     pub(in crate::mock) fn set<U>(self, to: &mut Option<U>, convert: impl FnOnce(T) -> U) {
         match self {

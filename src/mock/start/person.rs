@@ -24,12 +24,12 @@ use crate::{
     wire::kyc::{KycStatus, KycTier},
 };
 
-/// Person to create. Default: verified at `t2`, and the AML check passed.
+/// Person to create. Default: The person is verified at `t2` and has passed the AML check.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "NewPerson")]
 pub(in crate::mock) struct PersonSpec {
-    /// Short name. The person ID is derived from it.
+    /// Short name. The mock derives the person ID from the slug.
     #[schemars(with = "Name")]
     pub(in crate::mock) slug: String,
     pub(in crate::mock) name: Option<String>,
@@ -41,17 +41,17 @@ pub(in crate::mock) struct PersonSpec {
     #[serde(default, deserialize_with = "known::<_, TierValue, _>")]
     #[schemars(with = "Option<TierValue>")]
     pub(in crate::mock) tier: Option<KycTier>,
-    /// AML result. `null` omits it from every response (K31).
+    /// AML result. `null` omits `aml_clear` from every response (K31).
     #[serde(default, skip_serializing_if = "Nullable::is_absent")]
     pub(in crate::mock) aml_clear: Nullable<bool>,
     /// Time until the verification expires, in seconds, by the issuer's clock (K48).
     pub(in crate::mock) expires_in_seconds: Option<u64>,
-    /// Tenants that see this person (K46). Default: all tenants.
+    /// Tenants that can see this person (K46). Default: all tenants.
     #[serde(default)]
     pub(in crate::mock) only_for: Vec<String>,
 }
 
-/// Changes of a person. They are applied together and cause at most one event.
+/// Changes of a person. The mock applies all changes together and queues at most one event.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::mock) struct PersonChange {
@@ -64,7 +64,7 @@ pub(in crate::mock) struct PersonChange {
     #[serde(deserialize_with = "known::<_, TierValue, _>")]
     #[schemars(with = "Option<TierValue>")]
     pub(in crate::mock) tier: Option<KycTier>,
-    /// AML result. `null` omits it from every response (K31).
+    /// AML result. `null` omits `aml_clear` from every response (K31).
     #[serde(skip_serializing_if = "Nullable::is_absent")]
     pub(in crate::mock) aml_clear: Nullable<bool>,
     /// Time until the verification expires, in seconds, by the issuer's clock (K48).
@@ -75,7 +75,7 @@ pub(in crate::mock) struct PersonChange {
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Person")]
 pub(in crate::mock) struct PersonView {
-    /// `sub` of the tokens and `person_id` of the tenant API.
+    /// Person ID, which is `sub` in tokens and `person_id` in the tenant API.
     pub(in crate::mock) id: String,
     pub(in crate::mock) slug: String,
     name: String,
@@ -85,7 +85,7 @@ pub(in crate::mock) struct PersonView {
     pub(in crate::mock) status: KycStatus,
     #[schemars(with = "String")]
     pub(in crate::mock) tier: KycTier,
-    /// `null` if responses omit `aml_clear`.
+    /// AML result, or `null` if responses omit `aml_clear`.
     aml_clear: Option<bool>,
     expires_at: Option<String>,
     /// Tenants that see this person, or `null` for all tenants.

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
+use crate::mock::error::MockError;
+
 /// Defines types whose schemas `#[schemars(with = "…")]` uses.
 macro_rules! texts {
     ($($(#[doc = $doc:literal])+ $name:ident: $schema:tt)+) => {
@@ -50,6 +52,17 @@ texts! {
     HeaderText: { "type": "string", "pattern": "^[^\\u0000-\\u0008\\u000a-\\u001f\\u007f]*$" }
     /// Date and time in RFC 3339 format.
     Moment: { "type": "string", "format": "date-time" }
+}
+
+/// Rejects a text that is not a [`Name`].
+pub(super) fn check_name(setting: &'static str, text: &str) -> Result<(), MockError> {
+    if text.is_empty() || text.chars().count() > MAX_NAME || text.contains(char::is_control) {
+        return Err(MockError::Setting {
+            setting,
+            reason: "the value is empty, longer than 128 characters, or contains control characters",
+        });
+    }
+    Ok(())
 }
 
 /// Maximum length of a name, in characters.
