@@ -60,7 +60,7 @@ pub enum RotationOutcome {
 pub enum PendingReason {
     /// KYCPort rejected the secret, possibly because KYCPort does not know the secret yet. A reload
     /// checks the secret again after one minute. The pause between checks doubles with each
-    /// rejection, up to one hour. During the pause, a reload returns this reason without a check.
+    /// rejection, up to one hour. During the pause, a reload returns `Rejected` without a check.
     Rejected,
     /// KYCPort was unreachable or overloaded.
     Unreachable,

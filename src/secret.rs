@@ -66,7 +66,7 @@ pub(crate) fn constant_time_eq(left: &str, right: &str) -> bool {
 }
 
 /// Serializer for `#[serde(with)]` that writes secrets in clear text. Only records of the session
-/// store use it.
+/// store use this serializer.
 pub(crate) mod at_rest {
     use super::{Deserialize, Deserializer, Secret, Serializer};
 

@@ -25,7 +25,7 @@ pub struct Applicant {
 #[non_exhaustive]
 pub enum ApplicantError {
     /// The name is the name of a verdict, and only KYCPort computes verdicts.
-    #[error("the name of a field is that of a verdict, and only KYCPort computes verdicts")]
+    #[error("the name of a field is the name of a verdict, and only KYCPort computes verdicts")]
     Verdict,
     /// The name contains characters other than `a` to `z`, digits and `_`, or is longer than 64
     /// bytes.

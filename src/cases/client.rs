@@ -115,7 +115,7 @@ impl CaseClient {
             match self.api.call(Idempotency::Idempotent, send).await {
                 Ok(answer) => opened(&answer, person_id),
                 // KYCPort may have applied the last attempt. A further call with the key returns
-                // this case.
+                // the case that KYCPort opened.
                 Err(
                     failure @ (Failure::Unavailable { .. }
                     | Failure::Transport(TransportError::Timeout | TransportError::Broken)),
@@ -212,8 +212,8 @@ impl CaseClient {
 
     /// Requests the decision of a case. The client sends the request once, and never retries it.
     ///
-    /// The client reads the case first to find its person. The client updates active sessions of
-    /// the person before this method returns.
+    /// The client first reads the case to find the case's person. The client updates active
+    /// sessions of the person before this method returns.
     ///
     /// For each case, this client sends 10 requests for a decision, and then one request per 5 s.
     ///

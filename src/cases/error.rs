@@ -68,7 +68,7 @@ pub enum OutcomeUnknownCause {
     /// The connection failed before the response arrived.
     #[error("{0}")]
     Transport(TransportError),
-    /// The response is a server error. A proxy may have sent it.
+    /// The response is a server error. A proxy may have sent the response.
     #[error("status {status}")]
     Status {
         /// HTTP status.

@@ -67,7 +67,7 @@ impl Feed {
 ///
 /// The parser multer reads all available bytes before it returns a part. So a fast browser would
 /// fill the memory while KYCPort reads slowly. The parser also buffers bytes that are not a part
-/// yet. After more than [`MAX_UNPARSED`] buffered bytes, this stream fails.
+/// yet. After more than [`MAX_UNPARSED`] buffered bytes, the stream for the parser fails.
 pub(super) struct OneAtATime {
     stream: BoxStream<'static, io::Result<Bytes>>,
     feed: Feed,

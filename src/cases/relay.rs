@@ -82,7 +82,7 @@ pub enum ForwardError {
     #[error("the upload is slower than 4 KiB/s, or no file started in time")]
     TooSlow,
     /// Two parts of the upload have equal names.
-    #[error("two parts of the upload have the same name")]
+    #[error("two parts of the upload have equal names")]
     Twice,
     /// The document or the selfie is missing.
     #[error("the {part} is missing")]
@@ -270,7 +270,7 @@ where
             Ok(piece) => Ok(piece.map(|piece| (piece, relay))),
             Err(error) => {
                 relay.outcome.stop(error);
-                // This error aborts the request. The caller reports the error in `outcome`.
+                // The returned error aborts the request. The caller reports the error in `outcome`.
                 Err(UploadError::Changed { part: "form" })
             }
         }
@@ -369,7 +369,7 @@ impl Relay {
         if start.is_empty() {
             if file_name.is_none_or(str::is_empty) {
                 // A browser sends an empty part if no file was chosen (WHATWG HTML, "constructing
-                // the entry list"). Treat such a part as missing.
+                // the entry list"). Treat an empty part as missing.
                 self.names.remove(part);
                 return Ok(());
             }

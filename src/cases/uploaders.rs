@@ -28,7 +28,7 @@ pub(super) struct Uploaders {
     starts: RateLimiter<String>,
 }
 
-/// Permit for one upload. Dropping the permit releases it.
+/// Permit for one upload. Drop the permit to allow another upload.
 pub(crate) struct UploadPermit {
     uploaders: Uploaders,
     person_id: String,

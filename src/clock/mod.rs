@@ -21,8 +21,8 @@ pub trait Clock: Debug + Send + Sync + 'static {
     /// times.
     fn now(&self) -> Timestamp;
 
-    /// Returns the monotonic time: the time since an arbitrary start. This time never decreases.
-    /// The SDK uses it to measure the age of caches and back-offs.
+    /// Returns the monotonic time: the time since an arbitrary start. The monotonic time never
+    /// decreases. The SDK measures the age of caches and back-offs with the monotonic time.
     fn monotonic(&self) -> Duration;
 }
 

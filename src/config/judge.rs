@@ -282,7 +282,7 @@ impl ConfigBuilder {
                 Ok(keys) => Ok(Some(Arc::new(keys))),
                 Err(error) => Err(names::SESSION_KEYS.refuse(
                     error.to_string(),
-                    "Set it to name:key pairs separated by spaces. The first key encrypts",
+                    "Set name:key pairs separated by spaces. The first key encrypts",
                 )),
             },
         }

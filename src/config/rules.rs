@@ -24,7 +24,7 @@ pub(super) fn address(setting: Setting, text: &str) -> Result<Url, ConfigError> 
     if text.contains(is_odd) {
         return Err(setting.refuse(
             "the URL contains white space, a control character or a backslash",
-            "Remove it; a common cause is a newline at the end",
+            "Remove the character; a common cause is a newline at the end",
         ));
     }
     let url = Url::parse(text).map_err(|_| {
@@ -106,7 +106,7 @@ pub(super) fn redirect_uri(setting: Setting, text: &str) -> Result<Url, ConfigEr
     if url.query().is_some() {
         return Err(setting.refuse(
             "the URL has a query",
-            "Remove the query: the `state` parameter carries all data of a login",
+            "Remove the query: the `state` parameter contains all data of a login",
         ));
     }
     if url.path() == "/" {
@@ -207,7 +207,10 @@ pub(super) fn scopes(setting: Setting, scopes: &[String]) -> Result<Vec<String>,
         }
     }
     if !scopes.iter().any(|scope| scope == "openid") {
-        return Err(setting.refuse("the scope openid is missing", "Add it: KYCPort requires it"));
+        return Err(setting.refuse(
+            "the scope openid is missing",
+            "Add openid: KYCPort requires this scope",
+        ));
     }
     Ok(scopes.to_vec())
 }
@@ -219,7 +222,7 @@ pub(super) fn extra_parameter(setting: Setting, name: &str) -> Result<(), Config
     if RESERVED_PARAMETERS.contains(&name) {
         return Err(setting.refuse(
             format!("{name} is set by this crate"),
-            "Remove it, or use the corresponding setting",
+            "Remove the parameter, or use the corresponding setting",
         ));
     }
     Ok(())
@@ -275,11 +278,11 @@ pub(super) fn clean(setting: Setting, text: &str) -> Result<(), ConfigError> {
     match InvalidSecret::in_text(text) {
         Some(problem @ InvalidSecret::Blank) => Err(setting.refuse(
             format!("the value {problem}"),
-            "Set a value, or leave it undefined",
+            "Set a value, or leave the variable undefined",
         )),
         Some(problem @ InvalidSecret::WhiteSpace) => Err(setting.refuse(
             format!("the value {problem}"),
-            "Remove it; a common cause is a newline at the end of a file",
+            "Remove the white space; a common cause is a newline at the end of a file",
         )),
         _ => Ok(()),
     }

@@ -25,11 +25,11 @@ pub(super) fn from_variables(
     let mut builder = ConfigBuilder::new(
         require(
             names::CLIENT_ID,
-            "Set it to the client id from KYCPort's console",
+            "Set the variable to the client id from KYCPort's console",
         )?,
         require(
             names::REDIRECT_URI,
-            "Set it to the registered redirect URI, like https://app.example.com/auth/callback",
+            "Set the variable to the registered redirect URI, like https://app.example.com/auth/callback",
         )?,
     );
     builder.issuer = get(names::ISSUER)?;

@@ -17,7 +17,7 @@ pub(super) fn redirect_uri(config: &Config) -> Check {
             Status::Warn,
             REDIRECT_URI,
             format!("{uri} points to this machine"),
-            "Correct for development. For production, register an https URL and set KYCPORT_REDIRECT_URI",
+            "This is correct for development. For production, register an https URL and set KYCPORT_REDIRECT_URI",
         );
     }
     #[cfg(feature = "web")]
@@ -29,7 +29,7 @@ pub(super) fn redirect_uri(config: &Config) -> Check {
                 "{uri}, but the app serves the callback at {}",
                 config.web.callback_path()
             ),
-            "Correct if a proxy rewrites the path",
+            "This is correct if a proxy rewrites the path",
         );
     }
     Check::ok(REDIRECT_URI, uri.as_str())
@@ -81,7 +81,7 @@ pub(super) fn webhook_secret(config: &Config, secrets: &LiveSecrets) -> Check {
             Status::Fail,
             WEBHOOK,
             error.to_string(),
-            "Copy it from KYCPort's console",
+            "Copy the secret from KYCPort's console",
         ),
     }
 }

@@ -14,8 +14,8 @@ pub(super) fn check(properties: Properties, checked: Result<(), StoreError>) -> 
         Ok(()) => Check::with(
             Status::Warn,
             STORE,
-            format!("{name}: works, but other instances do not share it"),
-            "Correct for one instance. For several instances, set KYCPORT_STORE to a shared store",
+            format!("{name}: works, but other instances do not share this store"),
+            "This is correct for one instance. For several instances, set KYCPORT_STORE to a shared store",
         ),
         Err(error) => Check::with(
             Status::Fail,

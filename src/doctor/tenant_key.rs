@@ -22,7 +22,7 @@ pub(super) fn check(answer: &Result<Assurance, StatusError>) -> Check {
         }
         StatusError::NoTenantKey => (
             Status::NotChecked,
-            "Set KYCPORT_TENANT_API_KEY for the status endpoint and for verification cases. Without it, guards read the userinfo endpoint",
+            "Set KYCPORT_TENANT_API_KEY for the status endpoint and for verification cases. Without the key, guards read the userinfo endpoint",
         ),
         StatusError::Rejected { status: 401, .. } => (
             Status::Fail,

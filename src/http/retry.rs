@@ -56,7 +56,7 @@ const RETRY_COST: u32 = 10;
 const SUCCESS_REFUND: u32 = 1;
 /// Maximum number of times that one call waits for the end of a rate limit.
 const MAX_RATE_LIMIT_WAITS: u32 = 3;
-/// Maximum value of `Retry-After`. Longer values are reduced to this maximum.
+/// Maximum value of `Retry-After`. Longer values are reduced to the maximum.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
 /// Error for a call without a usable response.

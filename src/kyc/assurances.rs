@@ -179,7 +179,7 @@ impl Assurances {
     }
 
     /// Queries KYCPort now. Ignores the result of a query that began before this call, and waits
-    /// for the next query. Several callers share this next query.
+    /// for the next query. Several callers share the next query.
     pub(crate) async fn query(&self, person: &PersonRef, query: StatusQuery) -> StatusQueryResult {
         self.query_recorded(person, query)
             .await

@@ -318,7 +318,7 @@ mod tests {
         let higher = said(St::Verified, T::T2, AssuranceSource::Status);
         assert_eq!(higher.clone().stricter(lower.clone()), lower);
         assert_eq!(lower.clone().stricter(higher.clone()), lower);
-        // Each of these assurances is strict in one part.
+        // Each assurance in this list is strict in one part.
         for aml_clear in [None, Some(false)] {
             let suspect = Assurance {
                 aml_clear,

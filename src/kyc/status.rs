@@ -30,7 +30,7 @@ pub struct StatusClient {
 #[non_exhaustive]
 pub enum StatusPersonId {
     /// `person_id` may be missing. [KYCPort documents](crate::guide::contract) a response without
-    /// it.
+    /// `person_id`.
     #[default]
     Optional,
     /// `person_id` is required. A response without `person_id` is an error, and guards respond with

@@ -13,7 +13,7 @@ pub(crate) fn assurance_not_recorded() {
 pub(crate) fn no_access_token(error: &impl std::fmt::Display) {
     tracing::debug!(
         name: "kycport.assurance.no_access_token", target: "kycport::assurance",
-        %error, "no access token to read a person's status with"
+        %error, "no access token is available to read a person's status"
     );
 }
 

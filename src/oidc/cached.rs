@@ -32,8 +32,8 @@ pub(super) struct Lifetimes {
     /// Time before the end of freshness at which a background refresh starts. The cache limits this
     /// time to a quarter of the freshness.
     pub(super) refresh_ahead: Duration,
-    /// Time after the end of freshness during which the cache may serve the stale value. The cache
-    /// does this only while the source is unavailable.
+    /// Time after the end of freshness during which the cache serves the stale value if the source
+    /// is unavailable.
     pub(super) stale: Duration,
 }
 

@@ -145,7 +145,7 @@ impl OidcClient {
     /// Finishes a login: validates the response, exchanges the code and verifies the tokens.
     ///
     /// Before this call, check that the pending authorization belongs to the browser that returned.
-    /// Also remove the pending authorization permanently from its store.
+    /// Also remove the pending authorization permanently from the app's storage.
     ///
     /// # Errors
     /// Returns [`LoginError`]. After an error, do not use the pending authorization again.

@@ -61,7 +61,7 @@ pub enum ExchangeError {
         description: Option<String>,
     },
     /// The token endpoint responded with 403 and no error code: the client secret is wrong, or the
-    /// tenant is not active. The response does not distinguish these two causes.
+    /// tenant is not active. The response does not show which cause applies.
     #[error(
         "the token endpoint responded with 403 and no error code: check in KYCPort's console that \
          the tenant is active, and that KYCPORT_CLIENT_SECRET is this client's secret"
@@ -246,7 +246,7 @@ impl AsyncHttpClient<'_> for HttpAdapter {
 }
 
 /// Sends a request and maps error statuses. `oauth2` discards the status and `Retry-After` of a
-/// response other than 200. So this function checks these values first.
+/// response other than 200. So this function checks the status and `Retry-After` first.
 async fn send(
     http: &HttpClient,
     request: HttpRequest,

@@ -19,8 +19,8 @@ use crate::{
     wire::kyc::{KycStatus, KycTier},
 };
 
-/// Maximum age of an ID token when the client receives it. The skew is added to this age. KYCPort
-/// issues the token during the exchange, so the real age is a few seconds.
+/// Maximum age of an ID token when the client receives it. The skew is added to the maximum age.
+/// KYCPort issues the token during the exchange, so the real age is a few seconds.
 const MAX_AGE_ON_ARRIVAL: Duration = Duration::from_secs(600);
 
 /// Expected values for the validation of an ID token.
@@ -37,7 +37,8 @@ pub struct ExpectedIdToken {
     /// Access token from the token response. If the ID token contains `at_hash`, `at_hash` must
     /// match this access token.
     pub access_token: Option<Secret>,
-    /// Maximum time since the person authenticated. If this value is set, `auth_time` is required.
+    /// Maximum time since the person authenticated. If the maximum time is set, `auth_time` is
+    /// required.
     pub max_age: Option<Duration>,
     /// Minimum tier that `acr` must show (K34).
     pub acr: Option<KycTier>,

@@ -80,7 +80,7 @@ impl<'a> Unverified<'a> {
             return Err(TokenValidationError::TooLong);
         }
         // A token with more than three parts fails below, because base64url contains no dot. The
-        // parser counts the parts only after this failure.
+        // parser counts the parts of a token only after a failure.
         Self::parse_three_parts(token, kind, names).map_err(|error| {
             match token.bytes().filter(|byte| *byte == b'.').count() {
                 2 => error,

@@ -48,9 +48,10 @@ pub enum Prompt {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AcrRequirement {
-    /// The tier is requested. The app must check the claims of the response.
+    /// KYCPort may ignore the requested tier, so the app must check the claims of the response.
     Voluntary,
-    /// The tier is required. The login fails if `acr` in the ID token does not confirm the tier.
+    /// KYCPort must reach the requested tier. The login fails if `acr` in the ID token does not
+    /// confirm the tier.
     Essential,
 }
 
@@ -93,8 +94,8 @@ impl LoginRequest {
 /// Length of the seed of a pending authorization, in bytes.
 pub(crate) const SEED_BYTES: usize = 32;
 
-/// Pending authorization. The client compares the response with it. A pending authorization can be
-/// used once: [`finish`](super::OidcClient::finish) consumes it.
+/// Pending authorization. The client compares the response with the pending authorization. A
+/// pending authorization can be used once: [`finish`](super::OidcClient::finish) consumes it.
 ///
 /// A pending authorization contains secrets. Store it on the server or encrypted, and bind it to
 /// the browser that started the login.

@@ -14,8 +14,8 @@ pub struct Authenticated {
     pub claims: IdTokenClaims,
     /// Tokens of the person. Keep the tokens on the server.
     pub tokens: TokenSet,
-    /// Time of the token request, by this machine's clock. The claims describe the person at this
-    /// time.
+    /// Time of the token request, by this machine's clock. The claims describe the person at the
+    /// time of the request.
     pub requested_at: Timestamp,
 }
 

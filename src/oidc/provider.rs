@@ -47,7 +47,7 @@ pub enum ProviderError {
     #[error("KYCPort's key set is unusable: {0}")]
     KeySet(#[from] KeySetError),
     /// The token's key is not in the key set, and the limit for fetching the key set again is
-    /// reached. In this case, the token may be valid.
+    /// reached. The token itself may be valid.
     #[error(
         "the token's key is unknown, and the key set was fetched too recently to fetch it again"
     )]

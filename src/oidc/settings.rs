@@ -11,7 +11,7 @@ use super::{
 pub(crate) struct Settings {
     pub(crate) issuer: String,
     pub(crate) client_id: String,
-    /// Redirect URI as configured, byte for byte. KYCPort compares it exactly (K12).
+    /// Redirect URI as configured, byte for byte. KYCPort compares redirect URIs exactly (K12).
     pub(crate) redirect_uri: String,
     pub(crate) scopes: Vec<String>,
     /// Name of the parameter that requests a tier (K15).

@@ -25,8 +25,8 @@ pub(crate) struct WebhookSecrets {
 }
 
 struct State {
-    /// Number that increases with every change of the secrets. Code that derives keys from the
-    /// secrets compares this number.
+    /// Generation: a number that increases with every change of the secrets. Code that derives keys
+    /// from the secrets compares the generation.
     generation: u64,
     /// Secrets, newest first.
     secrets: Vec<Entry>,
@@ -47,8 +47,8 @@ struct Entry {
 enum Lifecycle {
     /// The configuration or the provider names the secret.
     Configured,
-    /// The secret was replaced. The receiver accepts it until this time. Without a time, the
-    /// receiver accepts it until the newest secret is proven.
+    /// The secret was replaced. The receiver accepts a replaced secret until this time. Without a
+    /// time, the receiver accepts it until the newest secret is proven.
     Retiring(Option<Timestamp>),
 }
 

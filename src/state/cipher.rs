@@ -9,8 +9,8 @@ use zeroize::Zeroizing;
 /// Length of a key, in bytes.
 pub(super) const KEY_BYTES: usize = 32;
 
-/// Key of AES-256-GCM-SIV. Many instances generate random nonces, so a nonce can repeat. This mode
-/// tolerates a repeated nonce.
+/// Key of AES-256-GCM-SIV. Many instances generate random nonces, so a nonce can repeat.
+/// AES-256-GCM-SIV tolerates a repeated nonce.
 pub(crate) struct SealKey(RandomizedNonceKey);
 
 impl SealKey {

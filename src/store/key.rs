@@ -22,7 +22,7 @@ pub enum Family {
     RefreshLease = 4,
     /// Latest assurance of a person.
     Assurance = 5,
-    /// Key that encrypts pending logins. Each namespace has one such key.
+    /// Key that encrypts pending logins. Each namespace has one key for pending logins.
     LoginKey = 6,
     /// Record that a health check writes, reads and removes.
     Check = 7,

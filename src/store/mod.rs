@@ -81,7 +81,7 @@ pub struct Mark(pub u64);
 /// Record as an engine stores it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Version that the writer chose for this body.
+    /// Version that the writer chose for the body.
     pub version: u64,
     /// Content of the record, opaque to the store.
     pub body: Bytes,
@@ -158,7 +158,7 @@ pub enum Written {
 #[derive(Clone, PartialEq, Eq)]
 #[must_use]
 pub enum Acquired {
-    /// The caller holds the lease. A further call with this token returns this result again.
+    /// The caller holds the lease. A further call with the holder's token also returns `Granted`.
     Granted {
         /// Value of the namespace's revocation counter. The store reads the counter before or while
         /// it grants the lease.
@@ -166,7 +166,7 @@ pub enum Acquired {
     },
     /// Another token holds the lease for at most this time.
     Held(Duration),
-    /// The work was completed with this result.
+    /// The work was completed earlier. The value is the stored result.
     Done(Bytes),
 }
 
@@ -182,11 +182,11 @@ pub enum Settlement {
     },
     /// Releases the lease, so that the next caller can acquire it.
     Release,
-    /// Sets the end of the lease to this time from now.
+    /// Extends or shortens the lease: the lease ends this time from now.
     Extend(Duration),
 }
 
-/// Guarantees of an engine. The crate reads these guarantees at start.
+/// Guarantees of an engine. The SDK reads the guarantees of a store at start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Properties {
@@ -243,8 +243,8 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// and deletes the records atomically.
     ///
     /// When this method returns, no session with an earlier mark exists, and no caller can create a
-    /// session with an earlier mark. The engine acknowledges with the highest durability that it
-    /// offers. The engine keeps the fence for at least `keep_fence_for`.
+    /// session with an earlier mark. The engine acknowledges a revocation with the highest
+    /// durability that the engine offers. The engine keeps the fence for at least `keep_fence_for`.
     fn revoke<'a>(
         &'a self,
         owner: &'a Owner,
@@ -294,7 +294,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     fn sweep(&self, limit: usize) -> StoreFuture<'_, usize>;
 
     /// Writes a record and reads it back. The check detects an engine that is read-only, full or
-    /// damaged. Readiness probes and the doctor call this method.
+    /// damaged. Readiness probes and the doctor call `check`.
     fn check(&self) -> StoreFuture<'_, ()>;
 
     /// Returns the guarantees of this engine.

@@ -26,8 +26,8 @@ const KYCPORT_LIMIT: Duration = Duration::from_millis(500);
 pub struct Readiness {
     /// The store can write and read records.
     pub store: bool,
-    /// This instance knows KYCPort's metadata. Readiness does not depend on this value. While
-    /// KYCPort is down, no one can sign in, but signed-in people can continue.
+    /// This instance knows KYCPort's metadata. Readiness does not depend on KYCPort. While KYCPort
+    /// is down, no one can sign in, but signed-in people can continue.
     pub kycport: bool,
 }
 

@@ -53,7 +53,7 @@ pub enum EventKind {
         /// Id of the case, if the event contains it.
         case_id: Option<String>,
     },
-    /// Type that this version does not know. Respond to such an event with 2xx.
+    /// Type that this version does not know. Respond to an event of an unknown type with 2xx.
     Unknown {
         /// Person of the event, if the event names one.
         person_id: Option<String>,

@@ -54,7 +54,7 @@ pub enum BeginOutcome {
     /// The caller has the lease and must handle the event before the lease ends.
     Acquired(EventLease),
     /// Another caller has the lease for at most this duration. Use the duration for `Retry-After`.
-    /// The value is a duration and not a time, because the clock of the store may differ.
+    /// A duration does not depend on the clock of the store, which may differ.
     InFlight(Duration),
     /// The event took effect earlier.
     Done,
@@ -132,7 +132,7 @@ impl EventLog {
     /// after the end of the lease succeeds if no other caller has acquired a lease on the event.
     ///
     /// # Errors
-    /// Returns [`StoreError`] if the outcome is unknown. In this case, call the method again.
+    /// Returns [`StoreError`] if the outcome is unknown: call the method again.
     pub async fn complete(&self, lease: &EventLease) -> Result<SettleOutcome, StoreError> {
         self.settle(lease, lease.completion()).await
     }
@@ -140,7 +140,7 @@ impl EventLog {
     /// Releases the lease, so that the next caller can acquire the event.
     ///
     /// # Errors
-    /// Returns [`StoreError`] if the outcome is unknown. In this case, the lease expires later.
+    /// Returns [`StoreError`] if the outcome is unknown: the lease then expires later.
     pub async fn release(&self, lease: &EventLease) -> Result<SettleOutcome, StoreError> {
         self.settle(lease, Settlement::Release).await
     }
@@ -184,7 +184,7 @@ impl EventLease {
     /// ```
     ///
     /// # Errors
-    /// Returns [`StoreError`] if the store fails. In this case, roll back the transaction.
+    /// Returns [`StoreError`] if the store fails: roll back the transaction.
     pub async fn complete_in<C: ?Sized>(
         &self,
         store: &impl SettleIn<C>,

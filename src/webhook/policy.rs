@@ -25,14 +25,13 @@ pub struct DeliveryPolicy {
     /// Duration of the lease of one handler on the event. The lease must be longer than
     /// `handler_timeout`. Default: 60 s.
     pub lease: Duration,
-    /// Time for which the store remembers a handled event. This time must cover the whole
+    /// Time for which the store remembers a handled event. `retention` must cover the whole
     /// `tolerance`. Default: 97 h.
     pub retention: Duration,
 }
 
 impl DeliveryPolicy {
-    /// Checks the rules between the time limits. The builder of a receiver also calls this
-    /// function.
+    /// Checks the rules between the time limits. The builder of a receiver also checks these rules.
     ///
     /// # Errors
     /// Returns the first violated rule.

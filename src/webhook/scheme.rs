@@ -7,8 +7,8 @@ use crate::wire::webhook;
 /// Signature scheme of deliveries. All schemes use HMAC-SHA256 over the raw bytes of the body
 /// (K60).
 ///
-/// Default: [`Body`](Self::Body), which tenants observe at KYCPort (K61). The other schemes exist
-/// in case KYCPort changes its scheme.
+/// Default: [`Body`](Self::Body), which tenants observe at KYCPort (K61). The schemes other than
+/// `Body` exist in case KYCPort changes its scheme.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SignatureScheme {

@@ -7,7 +7,8 @@ use crate::clock::Timestamp;
 /// Accepted range of the time of an event, around the time of its arrival.
 ///
 /// KYCPort does not document a timestamp that changes with each attempt (K64). A redelivery on the
-/// fourth day has the original time of the event. The default tolerance accepts this redelivery.
+/// fourth day has the original time of the event. The default tolerance accepts a redelivery on the
+/// fourth day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimestampTolerance {
     /// Maximum age of the event. Default: 96 h.

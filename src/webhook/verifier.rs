@@ -145,7 +145,8 @@ impl WebhookVerifier {
         Diagnosis::of(&self.scheme, keys, headers, body)
     }
 
-    /// Returns the maximum size of a body, in bytes. Stop reading a request at this size.
+    /// Returns the maximum size of a body, in bytes. Stop reading a request when its body exceeds
+    /// the maximum size.
     pub fn max_body(&self) -> usize {
         self.max_body
     }

@@ -405,6 +405,6 @@ async fn the_conformance_suite_reports_the_rule_in_which_the_store_failed() {
     store.fail(target, When::Before, StoreError::ReadOnly);
     let pass = async |_| {};
     let violation = conformance::check(&store, pass).await.unwrap_err();
-    assert_eq!(violation.rule, "a conflict carries the owner's fence");
+    assert_eq!(violation.rule, "a conflict contains the owner's fence");
     assert_eq!(violation.found, StoreError::ReadOnly.to_string());
 }

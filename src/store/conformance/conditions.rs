@@ -220,7 +220,7 @@ async fn entries_of_a_conflict(store: &dyn Store) -> Result<(), Violation> {
 }
 
 async fn fence_of_a_conflict(store: &dyn Store) -> Result<(), Violation> {
-    let text = "a conflict carries the owner's fence";
+    let text = "a conflict contains the owner's fence";
     let (rule, owner) = (Rule::new(store, text), random_owner());
     let sample = Sample::new(Family::Session);
     let writes = [sample.put(Condition::Present)];

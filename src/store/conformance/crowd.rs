@@ -144,7 +144,7 @@ async fn one_of(
 }
 
 async fn the_same_token(callers: &Callers<'_>) -> Result<(), Violation> {
-    let text = "simultaneous calls with the same token are all granted the lease";
+    let text = "simultaneous calls with one token are all granted the lease";
     let (key, token) = (random_lease(LeaseFamily::Login), LeaseToken::random());
     let jobs = (0..WRITERS).map(|_| acquire(key, token));
     for result in callers.all(text, jobs).await? {
@@ -155,7 +155,7 @@ async fn the_same_token(callers: &Callers<'_>) -> Result<(), Violation> {
 }
 
 async fn done_for_all(callers: &Callers<'_>) -> Result<(), Violation> {
-    let text = "completed work is done for every simultaneous caller";
+    let text = "every simultaneous caller of completed work receives Done";
     let (rule, key) = (callers.rule(text), random_lease(LeaseFamily::Event));
     let (token, result) = (LeaseToken::random(), Bytes::from_static(b"result"));
     rule.grants(&key, token, LONG).await?;
@@ -273,8 +273,7 @@ async fn every_mark_is_different(callers: &Callers<'_>) -> Result<(), Violation>
 /// Each of two writers requires a record that the other writer deletes. A store that does not lock
 /// the record of a [`Change::Keep`](crate::store::Change::Keep) wrongly applies both writes.
 async fn crossed_conditions(callers: &Callers<'_>) -> Result<(), Violation> {
-    let text =
-        "exactly one of two simultaneous writes is applied if each requires what the other deletes";
+    let text = "exactly one of two parallel writes is applied if each deletes a record that the other requires";
     let (rule, owner) = (callers.rule(text), random_owner());
     for _ in 0..MEETINGS {
         let (a, b) = (Sample::new(Family::Session), Sample::new(Family::Tokens));

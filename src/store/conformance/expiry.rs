@@ -37,7 +37,7 @@ pub(super) fn longer_checks<'a>(store: &'a dyn Store, pacer: &'a Pacer) -> Vec<C
 }
 
 async fn subsecond_lifetime(store: &dyn Store) -> Result<(), Violation> {
-    let text = "a record exists for its full lifetime, even if that is less than a second";
+    let text = "a record exists for its full lifetime, even if the lifetime is less than a second";
     let (rule, owner) = (Rule::new(store, text), random_owner());
     let mut outcome = Ok(());
     for _ in 0..ATTEMPTS {

@@ -204,7 +204,7 @@ async fn marks_increase(store: &dyn Store) -> Result<(), Violation> {
 /// A login acquires its lease and reads the mark. A revocation follows, and then the login creates
 /// the session.
 async fn old_marks(store: &dyn Store) -> Result<(), Violation> {
-    let text = "a mark from before a revocation is fenced, and a mark from after it is not";
+    let text = "a mark from before a revocation is fenced, and a later mark is not";
     let (rule, owner) = (Rule::new(store, text), random_owner());
     let key = || lease_in(owner.namespace, LeaseFamily::Login);
     let session = Sample::new(Family::Session);

@@ -32,7 +32,7 @@ pub(super) fn longer_checks<'a>(store: &'a dyn Store, pacer: &'a Pacer) -> Vec<C
 }
 
 async fn ended_is_free(store: &dyn Store, pacer: &Pacer) -> Result<(), Violation> {
-    let text = "an expired lease is free, and its next holder has it for the full length";
+    let text = "an expired lease is free, and its next holder has the lease for the full length";
     let rule = Rule::new(store, text);
     let families = [LeaseFamily::Login, LeaseFamily::Event, LeaseFamily::Job];
     let leases = families.map(|family| (random_lease(family), LeaseToken::random()));
@@ -108,7 +108,7 @@ async fn late_others(store: &dyn Store, pacer: &Pacer) -> Result<(), Violation> 
 }
 
 async fn extension(store: &dyn Store, pacer: &Pacer) -> Result<(), Violation> {
-    let text = "an extension replaces the end of a lease by a later or an earlier one";
+    let text = "an extension can move the end of a lease to a later or earlier time";
     let rule = Rule::new(store, text);
     let (longer, shorter) = (
         random_lease(LeaseFamily::Job),

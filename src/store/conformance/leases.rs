@@ -111,7 +111,7 @@ async fn unknown_leases(store: &dyn Store) -> Result<(), Violation> {
 }
 
 async fn completed(store: &dyn Store) -> Result<(), Violation> {
-    let text = "completed work is done for every token, with its result";
+    let text = "every token receives Done with the result of completed work";
     let (rule, key) = (Rule::new(store, text), random_lease(LeaseFamily::Event));
     let (token, result) = (LeaseToken::random(), Bytes::from_static(b"result"));
     rule.grants(&key, token, LONG).await?;
@@ -175,7 +175,7 @@ async fn extended(store: &dyn Store) -> Result<(), Violation> {
 }
 
 async fn marks(store: &dyn Store) -> Result<(), Violation> {
-    let text = "a lease that is granted again carries the current mark or an earlier one";
+    let text = "a lease that is granted again has the current mark or an earlier mark";
     let (rule, owner) = (Rule::new(store, text), random_owner());
     let mut key = random_lease(LeaseFamily::Login);
     key.namespace = owner.namespace;

@@ -45,7 +45,7 @@ async fn namespaces(store: &dyn Store) -> Result<(), Violation> {
 }
 
 async fn the_namespace_itself(store: &dyn Store) -> Result<(), Violation> {
-    let text = "a namespace's own records are separate from those of its owners";
+    let text = "a namespace's own records are separate from the records of its owners";
     let rule = Rule::new(store, text);
     let owner = random_owner();
     apart(rule, &owner, &Owner::namespace(owner.namespace)).await?;

@@ -79,7 +79,7 @@ fn mark_of(snapshot: &Snapshot) -> Option<Mark> {
 
 /// Logins acquire their lease before a revocation, and create their sessions during the revocation.
 async fn creations(callers: &Callers<'_>) -> Result<(), Violation> {
-    let text = "no session with a mark from before a revocation exists after it";
+    let text = "after a revocation, no session with an earlier mark exists";
     let (rule, mut owner) = (callers.rule(text), random_owner());
     for round in 0..ROUNDS {
         owner.id = random();

@@ -138,8 +138,8 @@ impl FaultyStore {
         self.add(target.into(), when, Effect::Wait(gate), Some(count));
     }
 
-    /// Hides all fences, as if the engine had lost them. To end this, call [`repair`](Self::repair)
-    /// or [`remove_faults`](Self::remove_faults). A fence is the
+    /// Hides all fences, as if the engine had lost them. To show the fences again,
+    /// call [`repair`](Self::repair) or [`remove_faults`](Self::remove_faults). A fence is the
     /// lowest [`Mark`](crate::store::Mark) that is still valid. While fences are hidden, the
     /// results of reads and conflicts contain no fence. The wrapped store still compares writes
     /// with its fences.

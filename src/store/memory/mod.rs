@@ -141,8 +141,8 @@ impl MemoryStore {
             }
         }
         if admitted_at.is_some() {
-            // Store an evicted fence (the lowest valid mark) again. Without this step, the next
-            // write would store the fence 0.
+            // Store an evicted fence (the lowest valid mark) again. If the fence were not stored,
+            // the next write would store the fence 0.
             let mark = lowest.unwrap_or(Mark(0));
             records.set_fence(owner, mark, longest, self.inner.capacity);
         }

@@ -54,7 +54,7 @@ impl Schema {
         &self.0
     }
 
-    /// Replaces `public` in a statement by this schema.
+    /// Replaces the schema `public` in a statement by this schema.
     pub(super) fn qualify(&self, sql: &str) -> String {
         sql.replace("public.", &format!("\"{}\".", self.0))
     }

@@ -29,7 +29,7 @@ use super::{
     tls::{Tls, ensure_provider},
 };
 
-/// Time limit for establishing a connection. This limit is shorter than the time limit of an
+/// Time limit for establishing a connection. The limit is shorter than the time limit of an
 /// operation.
 const CONNECT: Duration = Duration::from_secs(3);
 /// Time limit for connecting to one node of a cluster, and for a response of a node. A node that
@@ -262,7 +262,7 @@ impl Connector {
         }))
     }
 
-    /// Creates a connector with a separate connection to this server.
+    /// Creates a connector with a separate connection to the server.
     pub(super) fn another(&self) -> Self {
         Self::new(Arc::clone(&self.0.endpoint))
     }

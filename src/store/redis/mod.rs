@@ -34,7 +34,7 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// Default prefix of all keys.
 const DEFAULT_PREFIX: &str = "kycport:";
 /// Maximum number of redirections and retries of the cluster client for one operation. An operation
-/// usually reaches its deadline before this number.
+/// usually reaches its deadline before this maximum.
 const CLUSTER_RETRIES: u32 = 32;
 /// Minimum and maximum pause of the cluster client between two attempts, in milliseconds.
 const CLUSTER_RETRY_WAIT: (u64, u64) = (10, 300);
@@ -65,8 +65,8 @@ const CLUSTER_RETRY_WAIT: (u64, u64) = (10, 300);
 /// the host name and accepts only a primary. The store replaces a connection if an operation timed
 /// out, or if the server was read-only, was loading its data or denied access.
 ///
-/// All operations share one connection. On a cluster, they share one connection per node. No script
-/// blocks, and replies arrive in the order of the requests.
+/// All operations share one connection. On a cluster, all operations share one connection per node.
+/// No script blocks, and replies arrive in the order of the requests.
 ///
 /// Cancellation safety: if the caller drops the future of an operation, the operation is either not
 /// sent or executed completely.
@@ -87,7 +87,8 @@ const CLUSTER_RETRY_WAIT: (u64, u64) = (10, 300);
 ///
 /// By default, Redis acknowledges a write before the write is on disk or on replicas. After a
 /// restart or failover, sessions that were revoked shortly before can be valid again. To prevent
-/// this, use [`wait_for_replicas`](Self::wait_for_replicas) and `appendfsync always`.
+/// such a loss of revocations, use [`wait_for_replicas`](Self::wait_for_replicas) and `appendfsync
+/// always`.
 ///
 /// The user needs the permissions `+eval +evalsha +hmget +hgetall +hset +hdel +get +set +del +pttl
 /// +pexpireat +time` on `~kycport:*`, and `+wait`

@@ -116,7 +116,7 @@ impl RedisStore {
                 append(command, write);
             }
         };
-        // A write that only deletes ends a session. A failover must not restore this session.
+        // A write that only deletes ends a session. A failover must not restore an ended session.
         let only_deletes = writes.iter().all(|it| it.change == Change::Delete);
         let reply = if only_deletes {
             self.run_on_replicas(&script::WRITE, key, &fill).await?

@@ -20,7 +20,7 @@ pub enum InvalidRedisUrl {
     )]
     Parameter,
     /// The URL names a database of a cluster, but a cluster has only database 0.
-    #[error("the URL of the store names a database of a cluster, which has only one")]
+    #[error("the URL of the store names a database, but a cluster has only database 0")]
     ClusterDatabase,
 }
 

@@ -67,8 +67,8 @@ pub(crate) fn lease_key(key: &LeaseKey) -> [u8; 33] {
     family_prefix(&owner, key.family.number())
 }
 
-/// Returns the number of an owner for the engine's locks. Two owners with the same number wait for
-/// each other.
+/// Returns the number of an owner for the engine's locks. If two owners have one number, their
+/// operations wait for each other.
 #[cfg(feature = "postgres")]
 pub(crate) fn owner_number(owner: &Owner) -> i64 {
     let half = |part: &[u8; 16]| {

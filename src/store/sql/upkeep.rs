@@ -56,7 +56,7 @@ impl Upkeep {
 }
 
 /// Runs the task. Instances that start together would remove records at the same moment. A random
-/// delay prevents this.
+/// delay prevents simultaneous removals.
 async fn run<T: Tidy>(store: Weak<T>) {
     let share = rand::rng().random_range(0.0..1.0);
     let now = Instant::now();

@@ -56,9 +56,9 @@ impl Link {
         let writing = reading
             .clone()
             .journal_mode(SqliteJournalMode::Wal)
-            // Without this setting, a power failure loses the last commits.
+            // Without `synchronous = FULL`, a power failure loses the last commits.
             .synchronous(SqliteSynchronous::Full)
-            // Without this setting, deleted data stays in the file.
+            // Without `secure_delete`, deleted data stays in the file.
             .pragma("secure_delete", "ON");
         Self {
             path,

@@ -159,8 +159,8 @@ impl TowerSessionsStore {
     }
 
     /// Revokes the sessions in the second store, then deletes the bodies. Reads the identifiers of
-    /// the bodies before the revocation, because the revocation deletes the index. If this read
-    /// fails, the revocation still happens.
+    /// the bodies before the revocation, because the revocation deletes the index. If the read of
+    /// the identifiers fails, the revocation still happens.
     pub(super) async fn revoke_both(
         &self,
         owner: &Owner,

@@ -26,7 +26,7 @@ const MAX_DRAINED_BYTES: u64 = 128 * 1024 * 1024;
 
 /// Upload in `multipart/form-data` that a browser is sending. The parts `document` and `selfie` are
 /// required; `document_back`, `liveness_mode` and `applicant_*` are optional (K51). The extractor
-/// takes the body but does not read it.
+/// does not read the body of the request.
 ///
 /// ```no_run
 /// # use kycport::{RelyingParty, SignedIn, web::{CaptureError, CaptureUpload}};

@@ -70,7 +70,8 @@ impl Guard {
         self.with(|requirement| requirement.max_age(age))
     }
 
-    /// Makes the guard query KYCPort for every request. Use it for sensitive actions (K42).
+    /// Makes the guard query KYCPort for every request. Use this method for sensitive actions
+    /// (K42).
     #[must_use]
     pub fn fresh(mut self) -> Self {
         self.freshness = Freshness::Now;

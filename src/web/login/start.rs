@@ -122,8 +122,8 @@ fn is_prefetch(headers: &HeaderMap) -> bool {
 /// old browsers do not send `Sec-Fetch` headers.
 ///
 /// A service worker that repeats a navigation with changes sends an empty destination and the mode
-/// `same-origin`. No other site can send this mode. The service worker passes the redirect to the
-/// browser, and the browser follows the redirect.
+/// `same-origin`. No other site can send the mode `same-origin`. The service worker passes the
+/// redirect to the browser, and the browser follows the redirect.
 fn is_navigation(headers: &HeaderMap) -> bool {
     let value = |name| headers.get(name).map(HeaderValue::as_bytes);
     match value("sec-fetch-dest") {

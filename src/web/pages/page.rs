@@ -24,7 +24,7 @@ small{display:block;margin-top:1.5rem;color:#5b6472}\
 @media(prefers-color-scheme:dark){body{background:#11151c;color:#e6e9ef}main{background:#1b212b}\
 a{color:#9db8ff}a.first{background:#9db8ff;border-color:#9db8ff;color:#11151c}small{color:#a2abba}}";
 
-/// Content security policy: allows only this style, and forbids framing.
+/// Content security policy: allows only the style of the page, and forbids framing.
 static POLICY: LazyLock<Option<HeaderValue>> = LazyLock::new(|| {
     let hash = STANDARD.encode(Sha256::digest(STYLE));
     HeaderValue::try_from(format!(

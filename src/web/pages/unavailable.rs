@@ -6,8 +6,8 @@ use http::{HeaderValue, header::RETRY_AFTER};
 use super::{problem::Problem, problem_json::ProblemJson};
 use crate::{observe, store::StoreError, web::request::random};
 
-/// Responds with 503 and `Retry-After`, as problem JSON. The session layer responds in this way
-/// too.
+/// Responds with 503 and `Retry-After`, as problem JSON. The session layer also responds with 503
+/// if the store fails.
 impl IntoResponse for StoreError {
     fn into_response(self) -> Response {
         let (text, reference) = (Problem::StoreUnavailable.text(), random::reference());

@@ -222,7 +222,7 @@ impl LoginKeyRecord {
 }
 
 impl KeyRing {
-    /// Seals a login with the current key. Returns its name and the sealed bytes.
+    /// Seals a login with the current key. Returns the key's name and the sealed bytes.
     pub(super) fn seal(&self, about: &[u8], plain: &[u8]) -> Option<(&str, Vec<u8>)> {
         let (name, key) = match self {
             Self::Configured(keys) => keys.login_keys().next()?,

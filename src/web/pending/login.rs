@@ -82,7 +82,8 @@ impl PendingLogin {
         bytes
     }
 
-    /// Decodes the result of [`encode`](Self::encode). Returns `None` for any other bytes.
+    /// Decodes the result of [`encode`](Self::encode). Returns `None` for bytes that are not an
+    /// encoded login.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let (form, rest) = bytes.split_first()?;
         if *form != FORM {

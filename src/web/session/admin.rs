@@ -10,8 +10,8 @@ use super::{
 use crate::{clock::Timestamp, observe::Cause, store::StoreError};
 
 /// Administration of sessions. Use it in a webhook handler, for support, or for a page that lists a
-/// person's devices. [`RelyingParty::sessions`](crate::RelyingParty::sessions) returns it. Cheap to
-/// clone.
+/// person's devices. The method [`RelyingParty::sessions`](crate::RelyingParty::sessions) returns
+/// this type. Cheap to clone.
 ///
 /// Revoking a session deletes the session and its tokens. From the next request on, every instance
 /// that uses the store rejects the session. A request that is already running completes as that
@@ -69,8 +69,8 @@ impl Sessions {
     /// Not cancel safe: after a cancellation, call this function again.
     ///
     /// # Errors
-    /// Returns [`StoreError`] if the store fails. The sessions may then still be active: call this
-    /// function again.
+    /// Returns [`StoreError`] if the store fails. After an error, sessions may still be active:
+    /// call this function again.
     pub async fn revoke_all(&self, subject: &str) -> Result<(), StoreError> {
         self.records
             .revoke_all(&self.issuer, subject, Cause::AppAll)
@@ -81,8 +81,8 @@ impl Sessions {
     /// person's session has no effect.
     ///
     /// # Errors
-    /// Returns [`StoreError`] if the store fails. The session may then still be active: call this
-    /// function again.
+    /// Returns [`StoreError`] if the store fails. After an error, the session may still be active:
+    /// call this function again.
     pub async fn revoke(&self, subject: &str, id: &SessionId) -> Result<Revocation, StoreError> {
         self.records.revoke_one(subject, *id).await
     }

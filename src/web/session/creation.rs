@@ -112,8 +112,8 @@ impl SessionRecords {
                 Written::Applied => break,
                 Written::Fenced => return Ok(Created::Revoked),
                 Written::Conflict(found) if is_recording => found,
-                // A record with this key exists. Random keys do not collide, so the store is
-                // damaged.
+                // The store already has a record with the new key. Random keys do not collide, so
+                // the store is damaged.
                 Written::Conflict(_) => return Err(StoreError::Damaged),
             };
             let entry = conflict.entries.last().and_then(Option::as_ref);

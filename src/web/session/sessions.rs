@@ -54,7 +54,7 @@ pub(in crate::web) struct LiveSession {
     /// Time at which the session ends if the person does not use it again.
     pub(in crate::web) idle_expires_at: Timestamp,
     pub(in crate::web) last_used: Timestamp,
-    /// Latest assurance. The operation that read the session also read this value.
+    /// Latest assurance. The store operation that read the session also read the assurance.
     pub(in crate::web) latest: Latest,
 }
 

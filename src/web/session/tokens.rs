@@ -22,8 +22,7 @@ use crate::{
     state::State,
 };
 
-/// Maximum time that a caller waits for a refresh. After this time, the refresh continues without
-/// the caller.
+/// Maximum time that a caller waits for a refresh. The refresh itself continues without the caller.
 const WAIT_LIMIT: Duration = Duration::from_secs(20);
 
 /// Pause after a refresh that failed temporarily. During the pause, the instance sends no further

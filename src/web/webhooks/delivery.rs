@@ -41,7 +41,7 @@ impl Delivery {
 
     /// Returns whether the person is rejected, according to the status endpoint. If there is no
     /// tenant key, or if KYCPort rejects the query, returns whether the event is a rejection.
-    /// KYCPort may have revoked this rejection since.
+    /// KYCPort may have revoked a reported rejection since.
     pub fn is_rejection(&self) -> bool {
         let said = match (&self.assurance, &self.event.kind) {
             (Some(assurance), _) => assurance.kyc_status.as_ref(),

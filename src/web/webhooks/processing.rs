@@ -121,7 +121,7 @@ impl Processing {
         }
     }
 
-    /// Processes an event. Not cancel safe: run it in its own task.
+    /// Processes an event. Not cancel safe: run this function in its own task.
     pub(super) async fn process(&self, verified: VerifiedPayload) -> Processed {
         let event = match self.reader.read(&verified) {
             Ok(event) => event,

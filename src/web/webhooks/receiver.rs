@@ -34,8 +34,8 @@ const MAX_DIAGNOSED_BYTES: usize = 64 * 1024;
 
 /// Service that receives KYCPort's webhooks, for `Router::route_service`. The
 /// method [`RelyingParty::webhooks`](crate::RelyingParty::webhooks) creates the service. To create
-/// it without a relying party, call [`builder`](Self::builder). The service is cheap to clone, and
-/// all clones share one receiver.
+/// the service without a relying party, call [`builder`](Self::builder). The service is cheap to
+/// clone, and all clones share one receiver.
 ///
 /// The service checks each delivery in this order. The first check that fails determines the
 /// response:

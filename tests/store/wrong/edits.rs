@@ -256,7 +256,7 @@ async fn the_suite_detects_faults_of_conditions() {
     let present = "Present holds if and only if there is a live record";
     let version = "Version holds if and only if there is a live record of this version";
     let entries = "a conflict has one entry per write, in the order of the writes";
-    let fence = "a conflict carries the owner's fence";
+    let fence = "a conflict contains the owner's fence";
     #[rustfmt::skip]
     let cases: [Case; 8] = [
         ("conditions are forgotten", Edits { write: |it| it.condition = Condition::Any, ..NONE }, absent),
@@ -328,7 +328,8 @@ async fn the_suite_detects_faults_of_lists() {
 #[tokio::test]
 async fn the_suite_detects_faults_of_lifetimes() {
     let expired = "an expired record is absent, to the millisecond, before and after a sweep";
-    let subsecond = "a record exists for its full lifetime, even if that is less than a second";
+    let subsecond =
+        "a record exists for its full lifetime, even if the lifetime is less than a second";
     let none = "a record with lifetime zero is absent";
     let longest = "maximum durations do not overflow";
     let sweep = "a sweep removes no more records than its limit, and no live records";
@@ -349,11 +350,11 @@ async fn the_suite_detects_faults_of_leases() {
     let granted =
         "a lease is granted to one token, and other tokens receive Held with the remaining time";
     let unknown = "a lease that was never granted cannot be settled";
-    let done = "completed work is done for every token, with its result";
+    let done = "every token receives Done with the result of completed work";
     let result = "a result is stored byte for byte";
     let released = "a released lease is free";
     let extended = "an extended lease ends the new length from now";
-    let free = "an expired lease is free, and its next holder has it for the full length";
+    let free = "an expired lease is free, and its next holder has the lease for the full length";
     let forgotten = "completed work is remembered for the given time, regardless of the lease";
     #[rustfmt::skip]
     let cases: [Case; 12] = [

@@ -211,7 +211,7 @@ impl Mutant for NoFence {
 async fn the_suite_detects_a_revocation_without_a_fence() {
     violates(
         NoFence(Mutex::default()),
-        "a conflict carries the owner's fence",
+        "a conflict contains the owner's fence",
     )
     .await;
 }

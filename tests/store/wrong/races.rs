@@ -77,8 +77,7 @@ async fn the_suite_detects_a_deletion_decided_before_the_write() {
 
 #[tokio::test]
 async fn the_suite_detects_a_required_record_that_is_not_locked() {
-    let rule =
-        "exactly one of two simultaneous writes is applied if each requires what the other deletes";
+    let rule = "exactly one of two parallel writes is applied if each deletes a record that the other requires";
     let separate = |write: &Write| write.change == Change::Keep;
     violates(Unlocked { separate }, rule).await;
 }
@@ -167,7 +166,7 @@ impl Mutant for TwoSteps {
 
 #[tokio::test]
 async fn the_suite_detects_a_session_created_between_deletion_and_fence() {
-    let rule = "no session with a mark from before a revocation exists after it";
+    let rule = "after a revocation, no session with an earlier mark exists";
     violates(TwoSteps(First::Deletion), rule).await;
 }
 
