@@ -173,7 +173,7 @@ impl RelyingParty {
     ///
     /// # Errors
     /// Returns [`RotationError`] if the configuration has no provider, if the provider fails, or if
-    /// a secret is invalid. In these cases no secret changes.
+    /// a secret is invalid. After an error, no secret has changed.
     pub async fn reload_secrets(&self) -> Result<RotationReport, RotationError> {
         let Some(provider) = &self.config.secrets else {
             return Err(RotationError::NoProvider);

@@ -176,7 +176,8 @@ async fn open(part: &'static str, file: &CaptureFile, limit: u64) -> Result<Open
     })
 }
 
-/// Ends the content with an error if its length differs from `length` or exceeds `limit`.
+/// Checks the length of the content. The stream fails if its length differs from `length` or
+/// exceeds `limit`.
 fn with_length_check(
     part: &'static str,
     content: impl Stream<Item = Result<Bytes, UploadError>> + Send + 'static,

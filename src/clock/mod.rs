@@ -1,4 +1,4 @@
-//! Clocks and timestamps. No other module reads the machine's clocks.
+//! Clocks and timestamps. Only the module `clock` reads the machine's clocks.
 
 mod test_clock;
 mod timestamp;

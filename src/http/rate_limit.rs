@@ -13,8 +13,8 @@ use crate::{clock::Clock, expiring_map::ExpiringMap};
 /// Maximum number of keys whose rate a [`RateLimiter`] remembers.
 const MAX_KEYS: usize = 10_000;
 
-/// Rate limit by the generic cell rate algorithm. The state of a person is one time, `full_at`. At
-/// `full_at`, the whole burst is available again.
+/// Rate limit by the generic cell rate algorithm. The caller stores one time per person, `full_at`.
+/// At `full_at`, the whole burst is available again.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RateLimit {
     burst: u32,

@@ -67,8 +67,8 @@ pub(crate) struct StatusAnswer {
     pub(crate) assurance: Assurance,
     /// Whether the store recorded the answer, so that every session sees the answer.
     pub(crate) recorded: Result<(), StoreError>,
-    /// Whether this flight queried KYCPort. If not, the answer is a result that another caller
-    /// recorded meanwhile.
+    /// Whether this flight queried KYCPort. If the flight sent no query, the answer is a result
+    /// that another caller recorded meanwhile.
     was_queried: bool,
 }
 

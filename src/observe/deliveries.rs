@@ -44,7 +44,7 @@ pub(crate) enum Delivered<'a> {
     Rejected,
     /// The app failed to process the delivery. The text is the error of the handler.
     Failed(Option<&'a str>),
-    /// KYCPort signed a delivery that is not a valid event. The value is the reason.
+    /// Signed delivery that is not a valid event, with the reason.
     Unreadable(&'static str),
 }
 

@@ -4,7 +4,7 @@
 use super::count;
 use super::{Stopwatch, time};
 
-/// Operation of the store. The value is the code in logs and metrics.
+/// Operation of the store, identified by its code in logs and metrics.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct StoreOperation(&'static str);
 

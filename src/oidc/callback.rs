@@ -29,8 +29,8 @@ pub(super) enum Outcome {
 pub struct AuthorizationError {
     /// Error code with its original text, such as `access_denied` or `login_required`.
     pub code: String,
-    /// Description for developers. In this text, U+FFFD replaces control characters and bytes that
-    /// are not UTF-8. The browser can forge the description: escape it, and do not show it to
+    /// Description for developers. In the description, U+FFFD replaces control characters and bytes
+    /// that are not UTF-8. The browser can forge the description: escape it, and do not show it to
     /// users.
     pub description: Option<String>,
 }

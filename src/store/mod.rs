@@ -166,7 +166,7 @@ pub enum Acquired {
     },
     /// Another token holds the lease for at most this time.
     Held(Duration),
-    /// The work was completed earlier. The value is the stored result.
+    /// The work was completed earlier, with this result.
     Done(Bytes),
 }
 
@@ -182,7 +182,7 @@ pub enum Settlement {
     },
     /// Releases the lease, so that the next caller can acquire it.
     Release,
-    /// Extends or shortens the lease: the lease ends this time from now.
+    /// Extends or shortens the lease, so that it ends this duration from now.
     Extend(Duration),
 }
 
@@ -228,9 +228,9 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// occur once.
     ///
     /// With `admitted_at`, the store rejects the write as [`Written::Fenced`] if the owner's fence
-    /// is higher than `admitted_at`. If the store accepts the write, it stores the fence 0 if there
-    /// is no fence. The store also keeps the fence at least as long as the longest-lived record of
-    /// this write.
+    /// is higher than `admitted_at`. If the store accepts the write and the owner has no fence, the
+    /// store creates the fence 0. The store also keeps the fence at least as long as the
+    /// longest-lived record of this write.
     fn write<'a>(
         &'a self,
         owner: &'a Owner,

@@ -42,8 +42,8 @@ const UNUSED_LIMIT: Duration = Duration::from_secs(600);
 ///
 /// Stores from [`connect`](Self::connect) and [`open`](Self::open) open at most 10 connections. A
 /// store from [`new`](Self::new) uses an [`sqlx`] 0.8 pool. With the store's own connections, an
-/// operation takes less than half of the time. The cause is that sqlx's pool tests each connection
-/// before and after its use.
+/// operation takes less than half of the time. An sqlx pool is slower, because it tests each
+/// connection before and after its use.
 ///
 /// # Tables
 /// The store uses the tables `kycport_records`, `kycport_leases` and `kycport_schema`, the sequence

@@ -119,7 +119,7 @@ impl CaptureUpload {
                 }
             }
         };
-        // A browser that sends more slowly than this does not see the response.
+        // A browser that sends the remaining bytes too slowly does not see the response.
         let _ = tokio::time::timeout(DRAIN_LIMIT, reading).await;
     }
 }

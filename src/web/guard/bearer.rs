@@ -27,12 +27,12 @@ use crate::{
     },
 };
 
-/// Verified access token from `Authorization: Bearer`. Use it for APIs that clients call with a
-/// token instead of a cookie.
+/// Verified access token from `Authorization: Bearer`. Use this extractor for APIs that clients
+/// call with a token instead of a cookie.
 ///
-/// Needs [`RelyingParty::bearer_layer`](crate::RelyingParty::bearer_layer) on the route. If the
-/// token is missing or invalid, the response is 401. If the keys of KYCPort are unavailable, the
-/// response is 503.
+/// The extractor needs the layer [`RelyingParty::bearer_layer`](crate::RelyingParty::bearer_layer)
+/// on the route. If the token is missing or invalid, the response is 401. If the keys of KYCPort
+/// are unavailable, the response is 503.
 ///
 /// The extractor reads the store once per request. The extractor rejects a token with 401 if the
 /// token was issued before all sessions of the person were revoked. The extractor also rejects a

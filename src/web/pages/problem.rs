@@ -92,8 +92,8 @@ enum Next {
     Nothing,
     SignIn,
     StepUp,
-    /// Link that requests the page again. The value is the label of the link. The page does not
-    /// reload itself, because each reload while a tab is open would query KYCPort.
+    /// Link with this label, which requests the page again. The page does not reload itself,
+    /// because each reload while a tab is open would query KYCPort.
     Again(&'static str),
 }
 

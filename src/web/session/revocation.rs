@@ -147,7 +147,7 @@ impl SessionRecords {
         } else {
             Vec::new()
         };
-        // This write is first, so that the person can try again if it fails. After the second
+        // Perform this write first, so that the person can try again if it fails. After the second
         // operation, the person has no session.
         let put = self.state.put(
             &owner,

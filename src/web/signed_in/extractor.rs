@@ -26,8 +26,7 @@ use crate::{
 /// The extractor `SignedIn` rejects a request when no one is signed in. The extractor redirects a
 /// page request to the login, which later redirects back to the page. The extractor responds to any
 /// other request with 401 and the URL of the login. The extractor `Option<SignedIn>` returns `None`
-/// when no one is signed in. If the session store is unavailable, the response is 503 with either
-/// extractor.
+/// when no one is signed in. If the session store is unavailable, both extractors respond with 503.
 #[derive(Clone)]
 pub struct SignedIn {
     live: LiveSession,

@@ -261,8 +261,8 @@ impl Processing {
         }
     }
 
-    /// Records the completion. Without this record, a redelivery of the event would be handled
-    /// again.
+    /// Records the completion. Without the record, the handler would run again for the next
+    /// delivery of the event.
     async fn complete(&self, lease: &EventLease) -> Result<Outcome, Outcome> {
         let mut backoff = INITIAL_BACKOFF;
         for attempt in 1..=ATTEMPTS_TO_COMPLETE {
