@@ -73,7 +73,8 @@ impl CaseClient {
     ///
     /// # Errors
     /// Returns [`CaseError`]. After [`OutcomeUnknown`](CaseError::OutcomeUnknown), a case with an
-    /// unknown id may exist. A case without documents has no effect. So you can open another case.
+    /// unknown id may exist. A case without documents has no effect. After this error, you can open
+    /// another case.
     pub async fn open(&self, person_id: &str, level: &KycTier) -> Result<Case, CaseError> {
         let request = self.request_to_open(person_id, level)?;
         self.rates.of_person(person_id)?;
@@ -170,8 +171,8 @@ impl CaseClient {
     ///
     /// # Errors
     /// Returns [`CaseError::Upload`] if KYCPort would reject a file, or if a file cannot be read to
-    /// its end. Returns the other variants of [`CaseError`] if KYCPort rejects the request or does
-    /// not respond.
+    /// its end. Returns another variant of [`CaseError`] if KYCPort rejects the request or does not
+    /// respond.
     pub async fn upload(&self, case_id: &str, upload: Upload) -> Result<Vec<String>, CaseError> {
         observe::call(Call::Upload, self.send_upload(case_id, upload)).await
     }

@@ -46,7 +46,7 @@ pub enum CaseError {
         /// Error code from the response, such as `case_not_found`, `documents_missing` or
         /// `file_too_large`. `None` if the text in the response cannot be a code.
         code: Option<String>,
-        /// Description for developers. `Debug` hides this text.
+        /// Description for developers. `Debug` hides the description.
         message: Option<ErrorMessage>,
     },
     /// The client sent the request, but does not know whether KYCPort applied it. Read the case

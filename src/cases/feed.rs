@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_body_without_parts_ends() {
-        // cases 121, 125
+        // This test covers cases 121 and 125 of `guide::threats`.
         let (stream, taken) = fast(Bytes::from_static(b"--b\r\nx-endless: "));
         let (feed, source) = split(stream);
         let mut form = Multipart::new(source, "b");

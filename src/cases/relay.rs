@@ -148,8 +148,8 @@ impl CaseClient {
         let limit = self.settings().max_file_bytes;
         let outcome = Outcome::default();
         let mut pieces = pieces(content_type, body, limit, outcome.clone())?.boxed();
-        // The number of concurrent uploads to KYCPort is limited. So a slow browser uses a place
-        // only after its first file has started.
+        // The number of concurrent uploads to KYCPort is limited. So an upload counts towards this
+        // limit only after its first file has started.
         let started = read_start(&mut pieces);
         let started = tokio::time::timeout(self.settings().upload_deadline, started);
         let started = started.await.map_err(|_| ForwardError::TooSlow)?;

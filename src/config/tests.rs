@@ -30,7 +30,7 @@ fn two_settings_suffice_for_production() {
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn every_error_names_the_variable_and_the_remedy() {
-    // cases 2, 120, K3
+    // This test covers cases 2 and 120 of `guide::threats`, and row K3 of `guide::contract`.
     for (variable, value, expected) in [
         ("KYCPORT_CLIENT_ID", "", "blank"),
         ("KYCPORT_CLIENT_ID", " client", "white space"),
@@ -233,7 +233,7 @@ fn plain_http_is_allowed_only_for_loopback() {
 
 #[test]
 fn this_crates_own_parameters_cannot_be_overridden() {
-    // cases 26, 27
+    // This test covers cases 26 and 27 of `guide::threats`.
     for name in [
         "response_type",
         "client_id",

@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn only_authorization_responses_are_accepted() {
-        // cases 32, 38, 43
+        // This test covers cases 32, 38 and 43 of `guide::threats`.
         let long = format!("state=s&code={}", "c".repeat(1024 * 1024));
         for (query, expected) in [
             ("code=c&state=s", Ok(())),

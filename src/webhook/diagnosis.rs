@@ -34,7 +34,8 @@ pub struct Diagnosis {
 #[non_exhaustive]
 pub enum MismatchHint {
     /// The signature matches the JSON of the body with other white space. A component in front of
-    /// the verifier has parsed and serialised the body. Verify the received bytes instead.
+    /// the verifier has parsed and serialised the body. The verifier must get the bytes as the app
+    /// received them.
     BodyReserialised,
     /// The signature matches the body without surrounding white space, or with a newline at its
     /// end. A component in front of the verifier has changed the body.

@@ -169,8 +169,8 @@ impl EventLease {
 
     /// Records in the caller's transaction that the event took effect. The commit of the
     /// transaction writes the effect and the record together. Roll back on [`SettleOutcome::Lost`],
-    /// because another caller has the lease on the event. Later the receiver completes the event
-    /// again, which changes nothing.
+    /// because another caller has the lease on the event. After the commit, the receiver completes
+    /// the event again, which changes nothing.
     ///
     /// `store` must be the receiver's store, and `connection` a connection to the same database:
     ///

@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     fn only_this_apps_own_pages_change_anything() {
-        // cases 101, 102
+        // This test covers cases 101 and 102 of `guide::threats`.
         let own = [Origin::of(&"https://app.example.com/x".parse().unwrap()).unwrap()];
         for (headers, allowed) in [
             (&[][..], false),

@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn only_paths_of_this_app() {
-        // cases 105, 107
+        // This test covers cases 105 and 107 of `guide::threats`.
         for (text, path) in [
             ("/", "/"),
             ("/vault", "/vault"),
