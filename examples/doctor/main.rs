@@ -5,8 +5,8 @@
 //! ```
 //!
 //! If `KYCPORT_CLIENT_ID` is set, the program checks the configuration from the environment,
-//! including the store that `KYCPORT_STORE` names. Otherwise the program starts a mock of KYCPort
-//! and checks the mock. The exit code is 1 if a check fails.
+//! including the store that `KYCPORT_STORE` names. Without the variable, the program starts a mock
+//! of KYCPort and checks the mock. The exit code is 1 if a check fails.
 #![expect(clippy::print_stdout, reason = "the example prints to its user")]
 
 use std::{error::Error, process::ExitCode};

@@ -38,7 +38,7 @@ const REVIEW_WAIT: Duration = Duration::from_secs(20);
 #[derive(Clone)]
 struct App {
     kycport: RelyingParty,
-    /// The mock provides sample pictures and acts as the reviewer. A real app has no such field.
+    /// The mock provides sample pictures and acts as the reviewer. A real app has no mock.
     kyc: MockIssuer,
 }
 

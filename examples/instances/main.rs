@@ -13,8 +13,8 @@
 //! stored data.
 //!
 //! If `KYCPORT_CLIENT_ID` is set, the program runs one instance that listens on `BIND`, for your
-//! own load balancer. Otherwise the program starts a mock of KYCPort and two instances. A load
-//! balancer sends consecutive requests to different instances.
+//! own load balancer. Without the variable, the program starts a mock of KYCPort and two
+//! instances. A load balancer sends consecutive requests to different instances.
 #![expect(clippy::print_stdout, reason = "the example prints to its user")]
 
 use std::{

@@ -4,8 +4,8 @@
 //! cargo run --example sign_in
 //! ```
 //!
-//! If `KYCPORT_CLIENT_ID` is set, the app uses the issuer from the environment. Otherwise the
-//! program also runs the mock issuer. `BIND` sets the address of the app.
+//! If `KYCPORT_CLIENT_ID` is set, the app uses the issuer from the environment. Without the
+//! variable, the program also runs the mock issuer. `BIND` sets the address of the app.
 #![expect(clippy::print_stdout, reason = "the example prints to its user")]
 
 use std::{convert::Infallible, error::Error, future::IntoFuture as _, io::ErrorKind};
@@ -77,7 +77,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 #[derive(Clone)]
 struct App {
     news: news::News,
-    /// The mock, for a button that rejects the person at KYCPort. A real app has no such field.
+    /// The mock, for a button that rejects the person at KYCPort. A real app has no mock.
     kyc: Option<MockIssuer>,
 }
 

@@ -45,7 +45,7 @@ pub(crate) async fn news(
             match news.recv().await {
                 Ok(of) if of == person => break,
                 Ok(_) => {}
-                // The channel dropped events. One of them may be about this person.
+                // The channel dropped events. A dropped event may be about this person.
                 Err(RecvError::Lagged(_)) => break,
                 Err(RecvError::Closed) => return None,
             }

@@ -62,7 +62,7 @@ fn row(label: &str, value: &str) -> String {
 }
 
 pub(crate) fn vault(person: &SignedIn, assurance: &Assurance, on_the_mock: bool) -> String {
-    // The form opens another tab, as a page of KYCPort would. Only the webhook informs the app.
+    // The form opens another tab, as a page of KYCPort would. Only the webhook informs this app.
     let reject = "<form class=\"action\" method=\"post\" action=\"/at-kycport/reject\" target=\"_blank\">\
                   <button class=\"quiet\" id=\"reject\">Reject me at KYCPort</button> \
                   <small>the mock sends a webhook</small></form>";

@@ -5,8 +5,8 @@
 //! ```
 //!
 //! If `KYCPORT_WEBHOOK_SECRET` is set, the service accepts deliveries at `/webhooks/kycport` that
-//! are signed with this secret. Otherwise the program starts a mock of KYCPort. The mock rejects a
-//! person and repeats a delivery. `BIND` sets the address of the service.
+//! are signed with this secret. Without a secret, the program starts a mock of KYCPort. The mock
+//! rejects a person and repeats a delivery. `BIND` sets the address of the service.
 #![expect(clippy::print_stdout, reason = "the example prints to its user")]
 
 use std::{convert::Infallible, error::Error};
