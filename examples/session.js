@@ -2,7 +2,7 @@
 // shows data of a person loads this script.
 
 // The Back button can show an old page from the browser's memory (back-forward cache), without a
-// request. Chromium also does this for pages with `Cache-Control: no-store`. This script therefore
+// request. Chromium also shows old pages with `Cache-Control: no-store`. This script therefore
 // hides the page when the person leaves it, and reloads the page when the browser restores it.
 addEventListener("pagehide", () => {
   document.documentElement.hidden = true;

@@ -29,7 +29,7 @@ use tokio::net::TcpListener;
 
 mod page;
 
-/// Tier that the vault requires. Each case verifies a person to this tier.
+/// Tier that the vault requires and to which a case verifies a person.
 const NEEDED: KycTier = KycTier::T2;
 /// Maximum time for which one request waits for a reviewer. After that, the page sends a new
 /// request.

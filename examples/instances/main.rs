@@ -132,7 +132,7 @@ fn instance(config: Config, number: usize) -> Result<Router, Box<dyn Error>> {
         .route("/session.js", get(script))
         .merge(kycport.router())
         .layer(kycport.session_layer())
-        // `/ready` checks the store. In production, restrict this path to the load balancer's
+        // `/ready` checks the store. In production, restrict `/ready` to the load balancer's
         // probe.
         .route("/ready", kycport.ready_route())
         .layer(Extension(Number(number)))
@@ -173,8 +173,8 @@ struct End {
     id: SessionId,
 }
 
-/// Revokes one session of the signed-in person. The store checks that the session belongs to this
-/// person.
+/// Revokes one session of the signed-in person. The store checks that the session belongs to the
+/// signed-in person.
 async fn end(
     State(sessions): State<Sessions>,
     person: SignedIn,

@@ -30,8 +30,8 @@ pub(crate) fn devices(number: Number, person: &SignedIn, sessions: &[SessionSumm
     )
 }
 
-/// Row of the list of sessions. The id of a session needs no escaping, because it contains only
-/// letters, digits, `-` and `_`.
+/// Returns the HTML of one session in the list. The id of a session needs no escaping, because the
+/// id contains only letters, digits, `-` and `_`.
 fn row(person: &SignedIn, session: &SessionSummary) -> String {
     let id = session.id;
     let is_this = id == person.session_id();

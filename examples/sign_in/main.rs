@@ -92,7 +92,7 @@ async fn serve(
     config: Config,
     kyc: Option<MockIssuer>,
 ) -> Result<(), Box<dyn Error>> {
-    // Pages keep a connection open for events. The shutdown does not wait for these connections.
+    // Pages keep a connection open for events. The shutdown does not wait for open connections.
     tokio::select! {
         served = axum::serve(listener, app(config, kyc)?).into_future() => served?,
         Ok(()) = tokio::signal::ctrl_c() => {}
