@@ -18,8 +18,8 @@ document.addEventListener("visibilitychange", async () => {
   if (document.visibilityState === "visible" && !(await isSignedIn())) location.replace("/");
 });
 
-// Only the status 401 means that no person is signed in. A request to `/auth/me` does not extend the
-// session.
+// Only the status 401 means that no person is signed in. A request to `/auth/me` does not extend
+// the session.
 const isSignedIn = async () => {
   const me = await fetch("/auth/me").catch(() => null);
   return me?.status !== 401;
