@@ -8,7 +8,7 @@ use crate::{
     web::{
         context::RequestContext,
         evaluation::evaluate::Denial,
-        pages::problem::{Links, Problem},
+        pages::{problem::Problem, problem_response::Links},
         request::{audience::Audience, redirect::see_other, return_to::ReturnTo},
     },
     wire::kyc::KycTier,

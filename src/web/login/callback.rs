@@ -18,7 +18,7 @@ use crate::{
     web::{
         context::RequestContext,
         evaluation::evaluate::Freshness,
-        pages::problem::{Links, Problem},
+        pages::{problem::Problem, problem_response::Links},
         pending::{PendingLogin, StepUp},
         request::{audience::Audience, redirect::see_other, return_to::ReturnTo},
         session::{Created, LiveSession, NewSession},

@@ -3,4 +3,5 @@
 mod page;
 pub(super) mod problem;
 pub(super) mod problem_json;
+pub(super) mod problem_response;
 mod unavailable;

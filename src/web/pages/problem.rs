@@ -3,22 +3,9 @@
 
 use std::time::Duration;
 
-use axum::response::Response;
-use http::{
-    HeaderValue, StatusCode,
-    header::{RETRY_AFTER, WWW_AUTHENTICATE},
-};
+use http::StatusCode;
 
-use super::{page, problem_json::ProblemJson};
-use crate::{
-    kyc::RequirementError,
-    observe,
-    store::StoreError,
-    web::{
-        context::RequestContext,
-        request::{audience::Audience, headers},
-    },
-};
+use crate::{kyc::RequirementError, store::StoreError};
 
 /// Problem of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,27 +70,18 @@ pub(in crate::web) struct Text {
     pub(in crate::web) code: &'static str,
     pub(in crate::web) title: &'static str,
     pub(in crate::web) detail: &'static str,
-    next: Next,
+    pub(super) next: Next,
 }
 
 /// Next step that the page offers in addition to the link to the home page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Next {
+pub(super) enum Next {
     Nothing,
     SignIn,
     StepUp,
     /// Link with this label, which requests the page again. The page does not reload itself,
     /// because each reload while a tab is open would query KYCPort.
     Again(&'static str),
-}
-
-/// Paths of the next step.
-#[derive(Debug, Clone, Copy, Default)]
-pub(in crate::web) struct Links<'a> {
-    /// Start of a step-up.
-    pub(in crate::web) step_up: Option<&'a str>,
-    /// The page that the person requested or was on.
-    pub(in crate::web) page: Option<&'a str>,
 }
 
 /// `Retry-After` of a pending verification, in seconds. A verification can stay pending for days.
