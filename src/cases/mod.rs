@@ -26,12 +26,16 @@
 //! because the retry may apply the request twice.
 
 mod applicant;
+#[cfg(feature = "web")]
+mod browser_form;
 mod case;
 mod client;
 mod error;
 #[cfg(feature = "web")]
 mod feed;
 mod file;
+#[cfg(feature = "web")]
+mod forward_error;
 mod media;
 mod multipart;
 #[cfg(feature = "web")]
@@ -53,9 +57,11 @@ pub use case::{Case, Decision};
 pub use client::CaseClient;
 pub use error::{CaseError, OutcomeUnknownCause, UploadError};
 pub use file::{ByteStream, CaptureFile};
+#[cfg(feature = "web")]
+pub use forward_error::ForwardError;
 pub use media::MediaType;
 #[cfg(feature = "web")]
-pub use relay::{ForwardError, ForwardedUpload};
+pub use relay::ForwardedUpload;
 pub use upload::{Upload, UploadProgress};
 pub use wait::WaitOutcome;
 

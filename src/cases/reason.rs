@@ -2,7 +2,7 @@
 
 use super::error::CaseError;
 #[cfg(feature = "web")]
-use super::relay::ForwardError;
+use super::forward_error::ForwardError;
 use crate::observe::Reason;
 
 impl Reason for CaseError {

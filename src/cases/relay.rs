@@ -1,37 +1,24 @@
 //! Streaming of a browser's upload to KYCPort, without buffering or storing the files.
 
-use std::{
-    collections::{BTreeSet, VecDeque},
-    io,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Mutex, PoisonError};
 
-use bytes::{Bytes, BytesMut};
-use futures_util::{
-    Stream, StreamExt as _, TryStreamExt as _,
-    stream::{self, BoxStream},
-};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _, stream};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use multer::{Constraints, Field, Multipart, SizeLimit};
 
 use super::{
-    applicant::{Applicant, ApplicantError},
+    browser_form::{Outcome, pieces, read_start},
     case::read,
     client::CaseClient,
-    error::{CaseError, UploadError},
-    feed::{self, Feed},
-    media::{MediaType, SIGNATURE_BYTES},
-    multipart::{Boundary, PartHead, Piece},
-    pace::at_minimum_rate,
+    error::CaseError,
+    forward_error::ForwardError,
+    multipart::Boundary,
 };
 use crate::{
     api::MAX_ANSWER_BYTES,
     http::TransportError,
     observe::{self, Call},
-    wire::cases::{
-        APPLICANT_PREFIX, DOCUMENT, DOCUMENT_BACK, LIVENESS_MODE, LivenessMode, SELFIE,
-        UploadResponse,
-    },
+    wire::cases::UploadResponse,
 };
 
 /// Maximum number of parts of a form.
