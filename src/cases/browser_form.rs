@@ -28,12 +28,13 @@ use crate::wire::cases::{
 
 /// Maximum number of parts of a form.
 const MAX_PARTS: usize = 64;
-/// Maximum bytes of a form in addition to three files of the maximum size.
+/// Maximum size of a form without its files, in bytes. The limit for the files is three times the
+/// maximum file size.
 const MAX_OTHER_BYTES: u64 = 1024 * 1024;
 /// Maximum length of a text field, in bytes.
 const MAX_TEXT_BYTES: usize = 1024;
 
-/// Results of reading a form: the error that stopped it, and the names of dropped parts.
+/// Result of reading a form: the error that stopped the reading, and the names of dropped parts.
 #[derive(Clone, Default)]
 pub(super) struct Outcome(Arc<Mutex<(Option<ForwardError>, Vec<String>)>>);
 
@@ -55,7 +56,7 @@ impl Outcome {
     }
 }
 
-/// Reads until the first bytes of the first file have arrived.
+/// Reads the form until the first bytes of the first file have arrived.
 pub(super) async fn read_start(
     pieces: &mut BoxStream<'_, Result<Piece, UploadError>>,
 ) -> Result<Vec<Piece>, UploadError> {
@@ -100,7 +101,7 @@ where
             Ok(piece) => Ok(piece.map(|piece| (piece, relay))),
             Err(error) => {
                 relay.outcome.stop(error);
-                // This error aborts the request. The caller reports the error in `outcome`.
+                // The returned error aborts the request. The caller reports the error in `outcome`.
                 Err(UploadError::Changed { part: "form" })
             }
         }
@@ -199,7 +200,7 @@ impl Relay {
         if start.is_empty() {
             if file_name.is_none_or(str::is_empty) {
                 // A browser sends an empty part if no file was chosen (WHATWG HTML, "constructing
-                // the entry list"). The part counts as missing.
+                // the entry list"). Treat an empty part as missing.
                 self.names.remove(part);
                 return Ok(());
             }
@@ -207,7 +208,7 @@ impl Relay {
         }
         let media_type = MediaType::detect(part, &start, file_name)
             .map_err(|wrong| ForwardError::Upload(UploadError::of_type(part, wrong)))?;
-        // The original file name may contain personal data and is not sent.
+        // The original file name is not sent, because it may contain personal data.
         let extension = media_type.extensions().first().copied().unwrap_or_default();
         first.push_front(Piece::Part(PartHead {
             name: part.to_owned(),
@@ -234,7 +235,8 @@ impl Relay {
             if matches!(mode, LivenessMode::Unknown(_)) {
                 return Err(ForwardError::Text { field: name });
             }
-            // The value was parsed without regard to case, but KYCPort compares exactly.
+            // Send the canonical spelling: this crate parsed the value without regard to case, but
+            // KYCPort compares exactly.
             text = mode.to_string();
         } else {
             text = one_line(&text);

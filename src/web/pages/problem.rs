@@ -1,5 +1,4 @@
-//! Problems: description and next step for a person or a program. Page requests get an HTML page,
-//! and all other requests get problem JSON (RFC 9457).
+//! Problems: what happened, and what the person or the program can do next.
 
 use std::time::Duration;
 
@@ -119,69 +118,6 @@ impl Problem {
     /// Returns the code in responses, in the log and in metrics.
     pub(in crate::web) fn code(self) -> &'static str {
         self.text().code
-    }
-
-    /// Builds and logs the response. The response and the log line contain the reference of the
-    /// request.
-    pub(in crate::web) fn answer(self, audience: Audience, context: &RequestContext) -> Response {
-        self.answer_with(audience, context, Links::default())
-    }
-
-    /// Builds and logs the response like [`answer`](Self::answer), with the paths of the next step.
-    pub(in crate::web) fn answer_with(
-        self,
-        audience: Audience,
-        context: &RequestContext,
-        links: Links<'_>,
-    ) -> Response {
-        let text = self.text();
-        let reference = context.reference().as_str();
-        if text.status.is_server_error() {
-            observe::request_failed(text.code, &reference);
-        } else {
-            observe::request_rejected(text.code, &reference);
-        }
-        let login = context.settings().login_path();
-        let next = match text.next {
-            Next::SignIn => Some(("Sign in", Some("login_url"), login.as_str())),
-            Next::StepUp => links
-                .step_up
-                .map(|path| ("Continue with KYCPort", Some("step_up_url"), path)),
-            // A program does not need the link, because it knows the URL that it requested.
-            Next::Again(label) => links.page.map(|path| (label, None, path)),
-            Next::Nothing => None,
-        };
-        let mut response = match audience {
-            Audience::Page => page::problem(&page::Problem {
-                status: text.status,
-                title: text.title,
-                detail: text.detail,
-                next: next.map(|(label, _, path)| (label, path)),
-                reference,
-            }),
-            Audience::Fetch => ProblemJson {
-                status: text.status,
-                title: text.title,
-                detail: text.detail,
-                code: text.code,
-                reference,
-                more: next.and_then(|(_, name, path)| Some((name?, path))),
-            }
-            .answer(),
-        };
-        if text.status == StatusCode::UNAUTHORIZED {
-            // RFC 9110 section 15.5.2 requires a challenge in a 401 response. Browsers ignore an
-            // unknown scheme.
-            let challenge = HeaderValue::from_static("Cookie");
-            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
-        }
-        if let Some(seconds) = self.retry_after() {
-            response
-                .headers_mut()
-                .insert(RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        headers::keep_private(response.headers_mut());
-        response
     }
 
     pub(in crate::web) fn retry_after(self) -> Option<u64> {

@@ -30,12 +30,13 @@ pub(in crate::web) struct Links<'a> {
 }
 
 impl Problem {
-    /// Builds the response and logs it. Both contain the reference of the request.
+    /// Builds and logs the response. The response and the log line contain the reference of the
+    /// request.
     pub(in crate::web) fn answer(self, audience: Audience, context: &RequestContext) -> Response {
         self.answer_with(audience, context, Links::default())
     }
 
-    /// Builds the response as [`answer`](Self::answer) does, with the paths of the next step.
+    /// Builds and logs the response like [`answer`](Self::answer), with the paths of the next step.
     pub(in crate::web) fn answer_with(
         self,
         audience: Audience,
@@ -55,7 +56,7 @@ impl Problem {
             Next::StepUp => links
                 .step_up
                 .map(|path| ("Continue with KYCPort", Some("step_up_url"), path)),
-            // A program knows which URL it requested.
+            // A program does not need the link, because it knows the URL that it requested.
             Next::Again(label) => links.page.map(|path| (label, None, path)),
             Next::Nothing => None,
         };
@@ -78,7 +79,8 @@ impl Problem {
             .answer(),
         };
         if text.status == StatusCode::UNAUTHORIZED {
-            // RFC 9110 section 15.5.2 requires a challenge. Browsers ignore an unknown scheme.
+            // RFC 9110 section 15.5.2 requires a challenge in a 401 response. Browsers ignore an
+            // unknown scheme.
             let challenge = HeaderValue::from_static("Cookie");
             response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
         }
