@@ -18,7 +18,7 @@ use axum::{
     response::{Html, IntoResponse, Redirect, Response},
     routing::{get, post},
 };
-use kycport::{Config, KycTier, RelyingParty, SignedIn, mock::MockIssuer, web::Assured};
+use kycport::{Config, KycTier, RelyingParty, SignedIn, mock::MockIssuer, web::AcceptedAssurance};
 use tokio::net::TcpListener;
 
 mod news;
@@ -153,7 +153,7 @@ async fn show_home(person: Option<SignedIn>) -> impl IntoResponse {
 async fn show_vault(
     State(app): State<App>,
     person: SignedIn,
-    Assured(assurance): Assured,
+    AcceptedAssurance(assurance): AcceptedAssurance,
 ) -> impl IntoResponse {
     Html(page::vault(&person, &assurance, app.kyc.is_some()))
 }

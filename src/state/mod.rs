@@ -22,9 +22,9 @@ use rand::Rng as _;
 use crate::{
     observe::StoreOperation,
     store::{
-        Acquired, Change, Condition, Entry, Family, LeaseKey, LeaseToken, Mark, Owner, Properties,
-        RecordId, RecordKey, Settlement, Snapshot, Store, StoreError, Write, Written,
-        within_deadline,
+        Acquired, Change, Condition, Entry, Family, LeaseKey, LeaseToken, Owner, Properties,
+        RecordId, RecordKey, RevocationMark, Settlement, Snapshot, Store, StoreError, Write,
+        Written, within_deadline,
     },
 };
 use form::Forms;
@@ -95,7 +95,7 @@ impl State {
         &self,
         owner: &Owner,
         writes: &[Write],
-        admitted_at: Option<Mark>,
+        admitted_at: Option<RevocationMark>,
     ) -> Result<Written, StoreError> {
         let write = self.0.store.write(owner, writes, admitted_at);
         within_deadline(StoreOperation::WRITE, write).await
@@ -105,7 +105,7 @@ impl State {
         &self,
         owner: &Owner,
         families: &[Family],
-    ) -> Result<Mark, StoreError> {
+    ) -> Result<RevocationMark, StoreError> {
         let revoke = self.0.store.revoke(owner, families, FENCE_LIFETIME);
         within_deadline(StoreOperation::REVOKE, revoke).await
     }

@@ -38,7 +38,7 @@ const VARIABLE: &str = "KYCPORT_SESSION_KEYS";
 ///
 /// Sealing protects confidentiality. Sealing does not protect against a person who can write to the
 /// store. This person can delete a record, restore an earlier version of a record, or reset leases
-/// and fences. A fence is the lowest [`Mark`](crate::store::Mark) that is still valid.
+/// and fences. A fence is the lowest [`RevocationMark`](crate::store::RevocationMark) that is still valid.
 ///
 /// A key is 32 random bytes as base64 or as 64 hexadecimal digits: `openssl rand -base64 32`. The
 /// name identifies the key and is stored with everything that the key sealed. The name is not

@@ -76,7 +76,7 @@ pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 /// new value as the owner's fence. The fence is the lowest mark that is still valid. A session
 /// whose mark is lower than the fence is revoked. Comparing a mark with a fence requires no clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Mark(pub u64);
+pub struct RevocationMark(pub u64);
 
 /// Record as an engine stores it.
 #[derive(Clone, PartialEq, Eq)]
@@ -90,9 +90,9 @@ pub struct Entry {
 /// Consistent view of some records of one owner, read from the primary in one step.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Snapshot {
-    /// The owner's fence (see [`Mark`]). `None` if the fence was never written or has been lost.
+    /// The owner's fence (see [`RevocationMark`]). `None` if the fence was never written or has been lost.
     /// Without a fence, every session of the owner is invalid.
-    pub fence: Option<Mark>,
+    pub fence: Option<RevocationMark>,
     /// The records in the order of the request. The entry of an expired record is `None`.
     pub entries: Vec<Option<Entry>>,
 }
@@ -150,7 +150,7 @@ pub enum Written {
     /// write, in the order of the writes, with the state at the time of the evaluation.
     Conflict(Snapshot),
     /// The `admitted_at` of the write is lower than the owner's fence, so the login is revoked. The
-    /// store changed nothing. See [`Mark`].
+    /// store changed nothing. See [`RevocationMark`].
     Fenced,
 }
 
@@ -162,7 +162,7 @@ pub enum Acquired {
     Granted {
         /// Value of the namespace's revocation counter. The store reads the counter before or while
         /// it grants the lease.
-        mark: Mark,
+        mark: RevocationMark,
     },
     /// Another token holds the lease for at most this time.
     Held(Duration),
@@ -235,7 +235,7 @@ pub trait Store: Debug + Send + Sync + 'static {
         &'a self,
         owner: &'a Owner,
         writes: &'a [Write],
-        admitted_at: Option<Mark>,
+        admitted_at: Option<RevocationMark>,
     ) -> StoreFuture<'a, Written>;
 
     /// Revokes records of an owner. Raises the counter of the namespace, then stores its value as
@@ -250,7 +250,7 @@ pub trait Store: Debug + Send + Sync + 'static {
         owner: &'a Owner,
         families: &'a [Family],
         keep_fence_for: Duration,
-    ) -> StoreFuture<'a, Mark>;
+    ) -> StoreFuture<'a, RevocationMark>;
 
     /// Lists the live records of one family of one owner by ascending id, starting after `after`.
     /// The list is complete: a page with fewer than `limit` records is the last page.
@@ -311,7 +311,7 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         &'a self,
         owner: &'a Owner,
         writes: &'a [Write],
-        admitted_at: Option<Mark>,
+        admitted_at: Option<RevocationMark>,
     ) -> StoreFuture<'a, Written> {
         (**self).write(owner, writes, admitted_at)
     }
@@ -321,7 +321,7 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         owner: &'a Owner,
         families: &'a [Family],
         keep_fence_for: Duration,
-    ) -> StoreFuture<'a, Mark> {
+    ) -> StoreFuture<'a, RevocationMark> {
         (**self).revoke(owner, families, keep_fence_for)
     }
 

@@ -19,7 +19,7 @@ pub use capture::error::CaptureError;
 pub use capture::upload::CaptureUpload;
 pub use context::MissingSessionLayer;
 pub use guard::bearer::{BearerLayer, BearerRejection, BearerService, BearerToken};
-pub use guard::layer::{Assured, Guard, GuardService, MissingGuard};
+pub use guard::layer::{AcceptedAssurance, Guard, GuardService, MissingGuard};
 pub use ready::Readiness;
 pub use session::{
     AccessTokenError, InvalidSessionId, Revocation, SessionId, SessionSummary, Sessions,

@@ -8,7 +8,7 @@ use crate::{
     assurance_setup::{
         AssuranceTest, Instance, Key, MINUTE, everywhere, recorded, rejected, unknown_status,
     },
-    faulty_store::{ASSURANCE, Op, SESSION},
+    recording_store::{ASSURANCE, Op, SESSION},
 };
 
 /// Changes the status in the record, like another instance.

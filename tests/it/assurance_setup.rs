@@ -19,7 +19,7 @@ use serde_json::Value;
 
 use crate::{
     engines::Engine,
-    faulty_store::{ASSURANCE, RecordingStore},
+    recording_store::{ASSURANCE, RecordingStore},
     stages::Named,
     test_handler::{SECRET, answer, deliver, event},
     visitor::{Answer, SESSION_COOKIE, Visitor, session_cookie},
@@ -71,7 +71,7 @@ impl AssuranceTest {
         let engine = engine.aging_with(&kyc);
         Self {
             ada: kyc.person("ada").tier(KycTier::T2).create(),
-            store: engine.faulty_store(),
+            store: engine.recording_store(),
             kyc,
             engine,
         }

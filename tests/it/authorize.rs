@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use crate::{
-    faulty_store::{self, SESSION, setup_on},
+    recording_store::{self, SESSION, setup_on},
     stages::everywhere,
     support::setup,
     visitor::{LOGIN_COOKIES, SESSION_COOKIE, set_and_deleted},
@@ -176,7 +176,7 @@ async fn no_request_header_changes_the_redirect_uri() {
 #[tokio::test]
 async fn a_fifth_pending_login_evicts_the_oldest_login_of_the_same_browser() {
     // Covers threat cases 28, 100.
-    everywhere(async |faulty_store::TestApp { kyc, app, ada, .. }| {
+    everywhere(async |recording_store::TestApp { kyc, app, ada, .. }| {
         let (browser, other) = (kyc.browser(), kyc.browser());
         let others = other
             .start_sign_in(app.url("/auth/login"), &ada)
@@ -208,7 +208,7 @@ async fn a_fifth_pending_login_evicts_the_oldest_login_of_the_same_browser() {
 #[tokio::test]
 async fn parallel_tabs_each_return_to_their_own_page() {
     // Covers threat cases 29, 97.
-    everywhere(async |faulty_store::TestApp { kyc, app, ada, .. }| {
+    everywhere(async |recording_store::TestApp { kyc, app, ada, .. }| {
         let browser = kyc.browser();
         let mut tabs = Vec::new();
         for path in ["/vault?tab=1", "/vault?tab=2", "/nested/vault?tab=3"] {
@@ -228,7 +228,7 @@ async fn parallel_tabs_each_return_to_their_own_page() {
 #[tokio::test]
 async fn a_flood_of_logins_writes_nothing_and_ends_no_session() {
     // Covers threat cases 28, 100.
-    let faulty_store::TestApp {
+    let recording_store::TestApp {
         kyc,
         app,
         ada,
@@ -261,9 +261,9 @@ async fn a_flood_of_logins_writes_nothing_and_ends_no_session() {
 #[tokio::test]
 async fn a_prefetch_starts_no_login() {
     // Covers threat case 28.
-    let faulty_store::TestApp {
+    let recording_store::TestApp {
         kyc, app, store, ..
-    } = faulty_store::setup().await;
+    } = recording_store::setup().await;
     for (name, value) in [
         ("sec-purpose", "prefetch"),
         ("sec-purpose", "prefetch;prerender"),
@@ -288,13 +288,13 @@ async fn a_prefetch_starts_no_login() {
 #[tokio::test]
 async fn a_head_request_starts_and_completes_no_login() {
     // Covers threat case 43.
-    let faulty_store::TestApp {
+    let recording_store::TestApp {
         kyc,
         app,
         ada,
         store,
         ..
-    } = faulty_store::setup().await;
+    } = recording_store::setup().await;
     let browser = kyc.browser();
     let callback = browser
         .start_sign_in(app.url("/auth/login"), &ada)
@@ -314,13 +314,13 @@ async fn a_head_request_starts_and_completes_no_login() {
 #[tokio::test]
 async fn another_site_can_only_start_a_login() {
     // Covers threat case 31.
-    let faulty_store::TestApp {
+    let recording_store::TestApp {
         kyc,
         app,
         ada,
         store,
         ..
-    } = faulty_store::setup().await;
+    } = recording_store::setup().await;
     let evil = Url::parse("https://evil.example/").unwrap();
     let browser = kyc.browser();
 
@@ -360,9 +360,9 @@ async fn another_site_can_only_start_a_login() {
 #[tokio::test]
 async fn a_login_is_not_started_while_the_store_is_down() {
     // Covers threat case 45.
-    let faulty_store::TestApp {
+    let recording_store::TestApp {
         kyc, app, store, ..
-    } = faulty_store::setup().await;
+    } = recording_store::setup().await;
     store.fail();
     let page = kyc.browser().open(app.url("/auth/login")).await.unwrap();
     page.assert_status(503);

@@ -10,7 +10,7 @@ use kycport::{
     store::StoreError,
 };
 
-use crate::faulty_store::{ASSURANCE, Op, TestApp, setup};
+use crate::recording_store::{ASSURANCE, Op, TestApp, setup};
 
 async fn ask(setup: &TestApp, path: &str, headers: &[(&str, &str)]) -> Page {
     let browser = setup.kyc.browser();

@@ -4,7 +4,7 @@ use axum::http::Method;
 use url::Url;
 
 use crate::{
-    faulty_store::{TestApp, setup},
+    recording_store::{TestApp, setup},
     support::raw,
     visitor::{SESSION_COOKIE, session_cookie},
 };

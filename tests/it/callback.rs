@@ -11,7 +11,7 @@ use kycport::{
 use url::Url;
 
 use crate::{
-    faulty_store::{LOGIN, Op, SESSION, TOKENS, TestApp, setup, setup_on},
+    recording_store::{LOGIN, Op, SESSION, TOKENS, TestApp, setup, setup_on},
     support::raw,
     visitor::{LOGIN_COOKIES, SESSION_COOKIE, set_and_deleted},
 };

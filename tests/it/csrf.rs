@@ -7,7 +7,7 @@ use kycport::mock::Browser;
 use url::Url;
 
 use crate::{
-    faulty_store::{SESSION, TestApp, setup},
+    recording_store::{SESSION, TestApp, setup},
     support::raw,
 };
 

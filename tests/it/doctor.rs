@@ -19,7 +19,7 @@ use serde_json::json;
 
 use crate::{
     engines::Engine,
-    faulty_store::{Op, RecordingStore},
+    recording_store::{Op, RecordingStore},
 };
 
 const CALLBACK: &str = "http://127.0.0.1:9/auth/callback";
@@ -329,7 +329,7 @@ async fn an_in_memory_store_gives_a_warning() {
 async fn every_engine_is_checked() {
     let kyc = MockIssuer::start().await;
     for engine in Engine::all(&kyc).await {
-        let store = engine.faulty_store();
+        let store = engine.recording_store();
         let expected = if store.properties().shared {
             Status::Ok
         } else {

@@ -11,8 +11,8 @@ use kycport::{
 };
 
 use crate::{
-    faulty_store::{ACTIVITY, Kind, Op, SESSION, TOKENS, TestApp, setup, setup_on},
     observed::Observed,
+    recording_store::{ACTIVITY, Kind, Op, SESSION, TOKENS, TestApp, setup, setup_on},
     stages::{everywhere, everywhere_with, sessions},
     support::{tenant_app, tenant_app_of},
     test_handler::{SECRET, answer, deliver, event},

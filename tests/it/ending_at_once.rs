@@ -11,7 +11,7 @@ use kycport::{
 
 use crate::{
     engines::{Engine, FIRST_KEY as FIRST, SECOND_KEY as SECOND, balanced},
-    faulty_store::{Kind, Op, RecordingStore, SESSION, TOKENS},
+    recording_store::{Kind, Op, RecordingStore, SESSION, TOKENS},
     support::tenant_app_of,
 };
 
@@ -167,7 +167,7 @@ async fn an_encrypted_record_copied_to_another_key_is_rejected() {
 async fn copy_records_between_sessions(engine: &Engine) {
     let kyc = MockIssuer::start().await;
     let engine = engine.aging_with(&kyc);
-    let store = engine.faulty_store();
+    let store = engine.recording_store();
     let app = kyc.serve(|config| {
         let config = engine.configure_over(config, store.clone());
         tenant_app_of(&RelyingParty::new(config.build().unwrap()).unwrap())
@@ -232,7 +232,7 @@ async fn the_handler_of_a_rejection_event_revokes_all_sessions() {
 }
 
 async fn assert_rejection_revokes(kyc: &MockIssuer, engine: &Engine) {
-    let store = engine.faulty_store();
+    let store = engine.recording_store();
     let app = balanced(kyc, |config| instance(engine, &store, config)).await;
     kyc.webhooks().subscribe(app.url("/webhooks/kycport"));
     let [ada, eve] = ["ada", "eve"].map(|slug| kyc.person(slug).tier(KycTier::T2).create());

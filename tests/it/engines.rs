@@ -15,7 +15,7 @@ use kycport::{
 use tower_service::Service as _;
 
 use crate::{
-    faulty_store::RecordingStore, servers, sqlite_file::SqliteFile, support::tenant_app_of,
+    recording_store::RecordingStore, servers, sqlite_file::SqliteFile, support::tenant_app_of,
 };
 
 pub(crate) const FIRST_KEY: &str = "first:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
@@ -128,7 +128,7 @@ impl Engine {
     }
 
     /// Returns this engine's store, wrapped in a store whose faults the test controls.
-    pub(crate) fn faulty_store(&self) -> RecordingStore {
+    pub(crate) fn recording_store(&self) -> RecordingStore {
         RecordingStore::over(Arc::clone(&self.store))
     }
 

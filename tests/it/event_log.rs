@@ -16,7 +16,7 @@ use kycport::{
 
 use crate::{
     engines::Engine,
-    faulty_store::{EVENT, Op, RecordingStore},
+    recording_store::{EVENT, Op, RecordingStore},
     stages::Named,
 };
 
@@ -84,7 +84,7 @@ async fn everywhere(test: impl AsyncFn(EventLogTest)) {
     for engine in Engine::all(&kyc).await {
         let _named = Named(engine.name());
         let setup = EventLogTest {
-            store: engine.faulty_store(),
+            store: engine.recording_store(),
             kyc: kyc.clone(),
         };
         test(setup).await;

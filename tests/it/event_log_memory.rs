@@ -10,7 +10,7 @@ use kycport::{
 
 use crate::{
     event_log::{LEASE, RETENTION, acquire, assert_done, in_flight, unique},
-    faulty_store::RecordingStore,
+    recording_store::RecordingStore,
 };
 
 fn memory() -> (EventLog, TestClock) {

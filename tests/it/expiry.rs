@@ -6,7 +6,7 @@ use std::time::Duration;
 use kycport::mock::{MockIssuer, MockIssuerBuilder};
 
 use crate::{
-    faulty_store::{
+    recording_store::{
         ACTIVITY, ASSURANCE, EVENT, Kind, LOGIN, LOGIN_KEY, REFRESH_LEASE, SESSION, TOKENS,
         TestApp, setup_on,
     },

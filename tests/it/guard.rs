@@ -13,12 +13,12 @@ use kycport::{
     Assurance, Clock as _, Config, ConfigBuilder, KycStatus, KycTier, MemoryStore, RelyingParty,
     RunningApp,
     mock::{Browser, Endpoint, Fault, MockIssuer, On, Page, Person},
-    web::Assured,
+    web::AcceptedAssurance,
 };
 use serde_json::{Value, json};
 
 use crate::{
-    faulty_store::{ASSURANCE, Op, RecordingStore},
+    recording_store::{ASSURANCE, Op, RecordingStore},
     support::setup,
 };
 
@@ -116,7 +116,7 @@ impl GuardTest {
 
 async fn handler(
     Extension(ran): Extension<Arc<AtomicUsize>>,
-    Assured(assurance): Assured,
+    AcceptedAssurance(assurance): AcceptedAssurance,
 ) -> Json<Assurance> {
     ran.fetch_add(1, Ordering::SeqCst);
     Json(assurance)

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     assurance_setup::{AssuranceTest, Key, MINUTE, everywhere, recorded, rejected, unknown_status},
-    faulty_store::{ASSURANCE, Op},
+    recording_store::{ASSURANCE, Op},
 };
 
 const DAY: Duration = Duration::from_secs(24 * 3600);

@@ -16,7 +16,7 @@ use tracing::{Dispatch, subscriber::DefaultGuard};
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
 use crate::{
-    faulty_store::{LOGIN_KEY, SESSION, TOKENS, TestApp, setup, setup_on},
+    recording_store::{LOGIN_KEY, SESSION, TOKENS, TestApp, setup, setup_on},
     support::raw,
     test_handler::{Action, TestHandler},
     visitor::{LOGIN_COOKIES, SESSION_COOKIE},

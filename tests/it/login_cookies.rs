@@ -13,8 +13,8 @@ use url::Url;
 
 use crate::{
     engines::FIRST_KEY,
-    faulty_store::{Op, SESSION, TestApp, setup},
     login::{Login, TO_THE_VAULT, cookies},
+    recording_store::{Op, SESSION, TestApp, setup},
     support::{raw, serve},
     visitor::{LOGIN_COOKIES, SESSION_COOKIE, Visitor, session_cookie, set_and_deleted},
 };
@@ -167,7 +167,7 @@ async fn a_fifth_login_evicts_the_oldest_in_any_cookie_order() {
 async fn an_unreadable_login_cookie_is_evicted_first() {
     let setup = setup().await;
     let visitor = visitor(&setup.app);
-    let other = crate::faulty_store::setup().await;
+    let other = crate::recording_store::setup().await;
     let foreign = Login::start(&self::visitor(&other.app), TO_THE_VAULT, "").await;
     let mut logins = Vec::new();
     for _ in 0..MAX_LOGINS {

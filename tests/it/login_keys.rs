@@ -12,8 +12,8 @@ use kycport::{
 
 use crate::{
     engines::{FIRST_KEY, SECOND_KEY},
-    faulty_store::{LOGIN_KEY, Op, RecordingStore},
     login::{Login, TO_THE_VAULT},
+    recording_store::{LOGIN_KEY, Op, RecordingStore},
     stages::everywhere_unsealed,
     support::tenant_app_of,
     visitor::Visitor,

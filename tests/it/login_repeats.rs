@@ -8,8 +8,8 @@ use kycport::mock::{Browser, Endpoint, MockIssuer};
 use url::Url;
 
 use crate::{
-    faulty_store::{LOGIN, Op, SESSION, TestApp, setup, setup_on},
     login::{Login, TO_THE_VAULT},
+    recording_store::{LOGIN, Op, SESSION, TestApp, setup, setup_on},
     stages::everywhere,
     visitor::{LOGIN_COOKIES, SESSION_COOKIE, Visitor, set_and_deleted},
 };

@@ -7,8 +7,8 @@ use kycport::mock::Browser;
 use url::{Url, form_urlencoded};
 
 use crate::{
-    faulty_store::{Op, SESSION, TOKENS, TestApp, setup},
     observed::Observed,
+    recording_store::{Op, SESSION, TOKENS, TestApp, setup},
     stages::everywhere,
 };
 

@@ -9,8 +9,8 @@ use serde_json::json;
 
 use crate::{
     engines::Engine,
-    faulty_store::{ASSURANCE, LOGIN, LOGIN_KEY, RecordingStore, SESSION, TOKENS},
     login::{Login, TO_THE_VAULT},
+    recording_store::{ASSURANCE, LOGIN, LOGIN_KEY, RecordingStore, SESSION, TOKENS},
     stages::Named,
     support::tenant_app_of,
     visitor::{Answer, SESSION_COOKIE, Visitor, session_cookie},
@@ -97,7 +97,7 @@ async fn on_every_store(test_case: impl AsyncFn(&SharedStoreTest)) {
         for are_two_issuers in [false, true] {
             let kyc = MockIssuer::start().await;
             let engine = engine.aging_with(&kyc);
-            let store = engine.faulty_store();
+            let store = engine.recording_store();
             let issuer = if are_two_issuers {
                 Some(MockIssuer::start().await)
             } else {
@@ -204,7 +204,7 @@ async fn a_login_during_a_revocation_at_the_other_relying_party_is_kept() {
         let callback = login.allow(&setup.one.visitor, &setup.one.person).await;
         let gate = setup
             .store
-            .hold_after(crate::faulty_store::Op::Acquire, LOGIN);
+            .hold_after(crate::recording_store::Op::Acquire, LOGIN);
         let (visitor, cookie) = (setup.one.visitor.clone(), login.cookie.clone());
         let under_way = tokio::spawn(async move { visitor.get(&callback, &cookie).await.unwrap() });
         gate.reached().await;

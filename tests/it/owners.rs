@@ -13,7 +13,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    faulty_store::{ASSURANCE, Kind, SESSION, TOKENS, TestApp},
+    recording_store::{ASSURANCE, Kind, SESSION, TOKENS, TestApp},
     stages::everywhere,
     visitor::{SESSION_COOKIE, session_cookie},
 };

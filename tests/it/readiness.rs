@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::{
     engines::Engine,
-    faulty_store::{Op, RecordingStore},
+    recording_store::{Op, RecordingStore},
 };
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -11,7 +11,7 @@ use kycport::{
 };
 
 use crate::{
-    faulty_store::{Op, REFRESH_LEASE, SESSION, TOKENS, TestApp, setup, setup_on},
+    recording_store::{Op, REFRESH_LEASE, SESSION, TOKENS, TestApp, setup, setup_on},
     stages::everywhere_with,
     support::{tenant_app, tenant_app_of},
 };

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use url::Url;
 
 use crate::{
-    faulty_store::{
+    recording_store::{
         ACTIVITY, Gate, Kind, LOGIN, Op, REFRESH_LEASE, RecordingStore, SESSION, TOKENS, TestApp,
         setup,
     },

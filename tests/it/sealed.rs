@@ -17,8 +17,8 @@ use kycport::{
 
 use crate::{
     engines::{Engine, FIRST_KEY as FIRST, SECOND_KEY as SECOND, balanced},
-    faulty_store::{ACTIVITY, ASSURANCE, LOGIN_KEY, RecordingStore, SESSION, TOKENS},
     leaks::Log,
+    recording_store::{ACTIVITY, ASSURANCE, LOGIN_KEY, RecordingStore, SESSION, TOKENS},
     support::tenant_app,
     visitor::{LOGIN_COOKIES, SESSION_COOKIE},
 };
@@ -101,7 +101,7 @@ async fn on_every_store(setup: impl AsyncFn(SealingTest)) {
         let kyc = MockIssuer::start().await;
         let ada = kyc.person("ada").email("canary@mail.example");
         let ada = ada.name("Canary Bird").tier(KycTier::T2).create();
-        let store = engine.aging_with(&kyc).faulty_store();
+        let store = engine.aging_with(&kyc).recording_store();
         let _named = NameOnFailure(engine.name());
         setup(SealingTest { kyc, store, ada }).await;
     }
@@ -571,7 +571,7 @@ async fn revoking_all_sessions_needs_no_key() {
 async fn an_unreadable_record_is_logged_once() {
     let (log, _guard) = Log::capture();
     let kyc = MockIssuer::start().await;
-    let store = Engine::memory(&kyc).faulty_store();
+    let store = Engine::memory(&kyc).recording_store();
     let ada = kyc.person("ada").create();
     let setup = SealingTest { kyc, store, ada };
     let old = setup.instance(FIRST).await;

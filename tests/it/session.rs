@@ -14,7 +14,7 @@ use kycport::{
 use serde_json::Value;
 
 use crate::{
-    faulty_store::{
+    recording_store::{
         ACTIVITY, LOGIN, Op, RecordingStore, SESSION, TOKENS, TestApp, setup, setup_on,
     },
     stages::{everywhere, everywhere_unsealed},

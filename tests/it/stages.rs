@@ -11,7 +11,7 @@ use kycport::{
 
 use crate::{
     engines::{Engine, FIRST_KEY, balanced},
-    faulty_store::TestApp,
+    recording_store::TestApp,
     support::tenant_app_of,
 };
 
@@ -62,7 +62,7 @@ pub(crate) async fn stage_on_engine(
     engine: &Engine,
     more: impl Fn(ConfigBuilder) -> ConfigBuilder,
 ) -> TestApp {
-    let store = engine.faulty_store();
+    let store = engine.recording_store();
     let app = balanced(&kyc, |config| {
         let config = more(engine.configure_over(config, store.clone()));
         tenant_app_of(&RelyingParty::new(config.build().unwrap()).unwrap())

@@ -13,8 +13,8 @@ use kycport::{
     ConfigBuilder, KycTier, MemoryStore, TestClock, Timestamp,
     mock::{Browser, Endpoint, MockIssuer, Page, Person},
     store::{
-        Acquired, Change, Condition, Family, LeaseFamily, LeaseKey, LeaseToken, Mark, Owner,
-        RecordId, RecordKey, Settlement, Store as _, Write, Written,
+        Acquired, Change, Condition, Family, LeaseFamily, LeaseKey, LeaseToken, Owner, RecordId,
+        RecordKey, RevocationMark, Settlement, Store as _, Write, Written,
     },
     web::SealingKeys,
 };
@@ -24,8 +24,8 @@ use url::Url;
 
 use crate::{
     engines::FIRST_KEY,
-    faulty_store::{ACTIVITY, ASSURANCE, Kind, LOGIN_KEY, RecordingStore, SESSION, TOKENS},
     leaks::Log,
+    recording_store::{ACTIVITY, ASSURANCE, Kind, LOGIN_KEY, RecordingStore, SESSION, TOKENS},
     support::tenant_app,
     visitor::{LOGIN_COOKIES, SESSION_COOKIE},
 };
@@ -200,7 +200,10 @@ impl AppOnOldRecords {
                     keep_for: Duration::from_secs(3600),
                 },
             };
-            let written = today.store.write(&owner, &[write], Some(Mark(0))).await;
+            let written = today
+                .store
+                .write(&owner, &[write], Some(RevocationMark(0)))
+                .await;
             assert_eq!(written, Ok(Written::Applied));
         }
         let (name, value) = &fixture.login_cookie;

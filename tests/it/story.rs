@@ -23,7 +23,7 @@ use kycport::{
         LeaseFamily, LeaseKey, LeaseToken, PostgresStore, Store as _, StoreError,
         TowerSessionsStore,
     },
-    web::{Assured, CaptureError, CaptureUpload, WebhookReceiver},
+    web::{AcceptedAssurance, CaptureError, CaptureUpload, WebhookReceiver},
     webhook::{SignatureScheme, WebhookVerifier, sign_test_delivery},
 };
 use serde_json::json;
@@ -34,7 +34,7 @@ use tower_sessions::{
 };
 
 use crate::{
-    faulty_store::{ACTIVITY, ASSURANCE, Op, RecordingStore, SESSION, TOKENS},
+    recording_store::{ACTIVITY, ASSURANCE, Op, RecordingStore, SESSION, TOKENS},
     secrets,
     support::tenant_app_of,
     test_handler::{Action, TestHandler},
@@ -94,7 +94,10 @@ async fn begin() -> Story {
         tenant_app_of(&party)
             .merge(captures)
             .route("/outside", get(async |_: SignedIn| StatusCode::OK))
-            .route("/unguarded", get(async |_: Assured| StatusCode::OK))
+            .route(
+                "/unguarded",
+                get(async |_: AcceptedAssurance| StatusCode::OK),
+            )
             .route(
                 "/unlayered",
                 get(async |_: kycport::BearerToken| StatusCode::OK),

@@ -14,7 +14,7 @@ use axum::{
 use kycport::{
     Assurance, BearerToken, ConfigBuilder, KycTier, RelyingParty, RunningApp, SignedIn,
     mock::{MockIssuer, Person},
-    web::Assured,
+    web::AcceptedAssurance,
 };
 
 /// Creates an app with the routes that the tests need.
@@ -122,7 +122,7 @@ async fn access_token(person: SignedIn) -> Result<String, (StatusCode, String)> 
     }
 }
 
-async fn assured(Assured(assurance): Assured) -> Json<Assurance> {
+async fn assured(AcceptedAssurance(assurance): AcceptedAssurance) -> Json<Assurance> {
     Json(assurance)
 }
 

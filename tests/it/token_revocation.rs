@@ -9,7 +9,7 @@ use kycport::{
 };
 use tokio::sync::{Mutex, Semaphore, mpsc};
 
-use crate::faulty_store::{Op, TOKENS, TestApp, setup_on};
+use crate::recording_store::{Op, TOKENS, TestApp, setup_on};
 
 type Fields = BTreeMap<String, String>;
 

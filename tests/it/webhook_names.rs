@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::{
     engines::Engine,
-    faulty_store::{Op, RecordingStore},
+    recording_store::{Op, RecordingStore},
     stages::Named,
     test_handler::{Action, SECRET, TestHandler, answer, deliver, event},
 };
@@ -69,7 +69,7 @@ async fn on_every_store(test_case: impl AsyncFn(ReceiversTest)) {
     for engine in Engine::all(&kyc).await {
         let _named = Named(engine.name());
         let kyc = MockIssuer::start().await;
-        let store = engine.aging_with(&kyc).faulty_store();
+        let store = engine.aging_with(&kyc).recording_store();
         test_case(ReceiversTest::over(kyc, store)).await;
     }
 }

@@ -12,7 +12,7 @@ use kycport::{
 use serde_json::{Value, json};
 
 use crate::{
-    faulty_store::{ASSURANCE, RecordingStore},
+    recording_store::{ASSURANCE, RecordingStore},
     test_handler::{SECRET, TestHandler, answer, deliver, event, event_at},
 };
 

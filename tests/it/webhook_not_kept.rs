@@ -9,7 +9,7 @@ use kycport::{
 };
 
 use crate::{
-    faulty_store::{ASSURANCE, Op, RecordingStore},
+    recording_store::{ASSURANCE, Op, RecordingStore},
     support::tenant_app_of,
     test_handler::{SECRET, answer, deliver, event},
 };

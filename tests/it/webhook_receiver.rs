@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::{
-    faulty_store::{EVENT, Op, RecordingStore},
     observed::Observed,
+    recording_store::{EVENT, Op, RecordingStore},
     test_handler::{
         Action, HANDLER_ERROR, SECRET, TestHandler, answer, deliver, event, event_at, post, signed,
     },

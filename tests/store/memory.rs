@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use kycport::{
     TestClock, Timestamp,
     store::{
-        Acquired, Change, Condition, Family, LeaseFamily, LeaseKey, LeaseToken, Mark, MemoryStore,
-        Owner, RecordId, RecordKey, Store as _, StoreError, Write, Written, conformance,
+        Acquired, Change, Condition, Family, LeaseFamily, LeaseKey, LeaseToken, MemoryStore, Owner,
+        RecordId, RecordKey, RevocationMark, Store as _, StoreError, Write, Written, conformance,
     },
 };
 
@@ -117,12 +117,12 @@ async fn an_old_mark_is_fenced_after_its_fence_was_evicted() {
     }
     assert_eq!(store.read(&OWNER, &[]).await.unwrap().fence, None);
     let create = [put(Family::Session, 1, MINUTE)];
-    let old = store.write(&OWNER, &create, Some(Mark(0))).await;
+    let old = store.write(&OWNER, &create, Some(RevocationMark(0))).await;
     assert_eq!(old, Ok(Written::Fenced));
-    let new = store.write(&OWNER, &create, Some(Mark(3))).await;
+    let new = store.write(&OWNER, &create, Some(RevocationMark(3))).await;
     assert_eq!(new, Ok(Written::Applied));
     let other = [put(Family::Session, 2, MINUTE)];
-    let old = store.write(&OWNER, &other, Some(Mark(0))).await;
+    let old = store.write(&OWNER, &other, Some(RevocationMark(0))).await;
     assert_eq!(old, Ok(Written::Fenced));
 }
 
@@ -131,7 +131,7 @@ async fn changes_of_the_wall_clock_do_not_affect_lifetimes() {
     let (store, clock) = store();
     clock.freeze();
     let session = [put(Family::Session, 1, MINUTE)];
-    let written = store.write(&OWNER, &session, Some(Mark(0))).await;
+    let written = store.write(&OWNER, &session, Some(RevocationMark(0))).await;
     assert_eq!(written, Ok(Written::Applied));
     for year in [1970, 2100] {
         clock.jump_to(Timestamp::from_unix((year - 1970) * 31_556_952));
@@ -153,7 +153,9 @@ async fn expired_events_make_room_despite_many_expired_records() {
     };
     let token = LeaseToken::random();
     let acquire = async || store.acquire(&lease(), token, MINUTE).await;
-    let granted = Acquired::Granted { mark: Mark(0) };
+    let granted = Acquired::Granted {
+        mark: RevocationMark(0),
+    };
     for _ in 0..100_000 {
         assert_eq!(acquire().await, Ok(granted.clone()));
     }

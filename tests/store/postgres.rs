@@ -11,7 +11,7 @@ mod transactions;
 
 use std::{sync::Arc, time::Duration};
 
-use kycport::store::{Condition, Mark, PostgresStore, Store, conformance};
+use kycport::store::{Condition, PostgresStore, RevocationMark, Store, conformance};
 use sqlx::{Connection as _, PgConnection, PgPool};
 
 use crate::samples::{self, LONG, create, has, pass, put_for, random_owner, random_session};
@@ -205,7 +205,7 @@ async fn the_mark_of_a_login_is_lower_than_the_mark_of_a_later_revocation() {
         PostgresStore::connect(&url).await.unwrap(),
     );
     let owner = random_owner();
-    let mut highest = Mark(0);
+    let mut highest = RevocationMark(0);
     for _ in 0..5 {
         let first = one.revoke(&owner, &samples::REVOKED, LONG).await.unwrap();
         let second = other.revoke(&owner, &samples::REVOKED, LONG).await.unwrap();

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kycport::store::{
-    Acquired, Change, Condition, Family, LeaseFamily, LeaseKey, LeaseToken, Mark, Owner, RecordId,
-    RecordKey, Settlement, Store, StoreError, Write, Written,
+    Acquired, Change, Condition, Family, LeaseFamily, LeaseKey, LeaseToken, Owner, RecordId,
+    RecordKey, RevocationMark, Settlement, Store, StoreError, Write, Written,
 };
 
 /// Lifetime of records that must outlive a test.
@@ -67,7 +67,10 @@ pub(crate) async fn pass(by: Duration) {
 pub(crate) async fn create(store: &dyn Store, owner: &Owner) -> RecordKey {
     let key = random_session();
     let writes = [put(key, Condition::Absent)];
-    let written = store.write(owner, &writes, Some(Mark(0))).await.unwrap();
+    let written = store
+        .write(owner, &writes, Some(RevocationMark(0)))
+        .await
+        .unwrap();
     assert_eq!(written, Written::Applied);
     key
 }
@@ -84,7 +87,7 @@ pub(crate) async fn write_and_read(
 ) -> (Result<(), StoreError>, Option<StoreError>) {
     let owner = random_owner();
     let writes = [put(random_session(), Condition::Any)];
-    let written = store.write(&owner, &writes, Some(Mark(0))).await;
+    let written = store.write(&owner, &writes, Some(RevocationMark(0))).await;
     let read = store.read(&owner, &[writes[0].key]).await;
     (written.map(|_| ()), read.err())
 }
@@ -98,7 +101,9 @@ pub(crate) async fn assert_every_operation_works(store: &dyn Store) {
     let listed = store.list(&owner, Family::Session, None, 10).await.unwrap();
     assert_eq!(listed.len(), 2);
     let rewritten = [put(key, Condition::Present), put(other, Condition::Absent)];
-    let written = store.write(&owner, &rewritten, Some(Mark(0))).await;
+    let written = store
+        .write(&owner, &rewritten, Some(RevocationMark(0)))
+        .await;
     assert!(matches!(written.unwrap(), Written::Conflict(_)));
 
     let (lease, token) = (random_event(), LeaseToken(random()));

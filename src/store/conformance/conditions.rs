@@ -4,7 +4,7 @@ use super::{
     Violation,
     rule::{LONG, Rule, Sample, delete, keep, random_owner},
 };
-use crate::store::{Change, Condition, Family, Mark, Owner, Store, Write};
+use crate::store::{Change, Condition, Family, Owner, RevocationMark, Store, Write};
 
 pub(super) async fn check(store: &dyn Store) -> Result<(), Violation> {
     any(store).await?;
@@ -230,7 +230,7 @@ async fn fence_of_a_conflict(store: &dyn Store) -> Result<(), Violation> {
         "a fence although no write stored a fence",
     )?;
     let mark = rule.revoke(&owner, &[], LONG).await?;
-    let later = Mark(mark.0.saturating_add(5));
+    let later = RevocationMark(mark.0.saturating_add(5));
     for admitted_at in [None, Some(later)] {
         let found = rule.conflicts(&owner, &writes, admitted_at).await?;
         rule.holds(found.fence == Some(mark), "another fence")?;

@@ -13,8 +13,8 @@ use super::{
     },
 };
 use crate::store::{
-    Acquired, Condition, Family, LeaseFamily, LeaseKey, LeaseToken, Mark, Owner, Settlement, Store,
-    StoreFuture, Write, Written,
+    Acquired, Condition, Family, LeaseFamily, LeaseKey, LeaseToken, Owner, RevocationMark,
+    Settlement, Store, StoreFuture, Write, Written,
 };
 
 /// Number of simultaneous callers of one lease.
@@ -68,7 +68,11 @@ impl Callers<'_> {
 }
 
 /// Creates an operation from a write.
-pub(super) fn write(owner: Owner, writes: Vec<Write>, mark: Option<Mark>) -> Job<Written> {
+pub(super) fn write(
+    owner: Owner,
+    writes: Vec<Write>,
+    mark: Option<RevocationMark>,
+) -> Job<Written> {
     Box::new(move |store| Box::pin(async move { store.write(&owner, &writes, mark).await }))
 }
 
@@ -254,7 +258,7 @@ async fn every_mark_is_different(callers: &Callers<'_>) -> Result<(), Violation>
             id: random(),
         })
         .collect();
-    let jobs = owners.iter().map(|owner| -> Job<Mark> {
+    let jobs = owners.iter().map(|owner| -> Job<RevocationMark> {
         let owner = *owner;
         let families = [Family::Session];
         Box::new(move |store| Box::pin(async move { store.revoke(&owner, &families, LONG).await }))

@@ -9,7 +9,7 @@ use super::{
     rule::{AFTER_MEDIUM, AFTER_SHORT, MEDIUM, Rule, SHORT, Sample, delete, keep, random_owner},
     sweep::sweep_all,
 };
-use crate::store::{Condition, Family, Mark, RecordId, RecordKey, Store, Write};
+use crate::store::{Condition, Family, RecordId, RecordKey, RevocationMark, Store, Write};
 
 /// The lifetime is less than a second, to detect an engine that counts whole seconds.
 const SUBSECOND: Duration = Duration::from_millis(900);
@@ -74,7 +74,8 @@ async fn expired_is_absent(store: &dyn Store, pacer: &Pacer) -> Result<(), Viola
         gone.put_for(Condition::Any, SHORT),
         lives.put(Condition::Any),
     ];
-    rule.applies(&owner, &writes, Some(Mark(0))).await?;
+    rule.applies(&owner, &writes, Some(RevocationMark(0)))
+        .await?;
     pacer.pass(AFTER_SHORT).await;
     let keys = [gone.key, lives.key];
     let expected = [None, Some(&lives)];
@@ -82,7 +83,7 @@ async fn expired_is_absent(store: &dyn Store, pacer: &Pacer) -> Result<(), Viola
     sweep_all(rule).await?;
     rule.are(&rule.read(&owner, &keys).await?, &expected)?;
     let fence = rule.fence(&owner).await?;
-    rule.holds(fence == Some(Mark(0)), "another fence")
+    rule.holds(fence == Some(RevocationMark(0)), "another fence")
 }
 
 async fn expired_conditions(store: &dyn Store, pacer: &Pacer) -> Result<(), Violation> {
@@ -206,7 +207,7 @@ async fn kept_lifetimes(store: &dyn Store, pacer: &Pacer) -> Result<(), Violatio
             other.put(Condition::Absent),
             keep(long.key, Condition::Any),
         ];
-        outcome = rule.applies(&owner, &kept, Some(Mark(0))).await;
+        outcome = rule.applies(&owner, &kept, Some(RevocationMark(0))).await;
         let absent = Condition::Absent;
         let refused = [
             short.put(Condition::Any),

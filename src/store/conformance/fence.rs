@@ -8,7 +8,7 @@ use super::{
     rule::{LONG, Rule, Sample, delete, lease_in, random, random_owner, show_fence, show_written},
 };
 use crate::store::{
-    Condition, Family, LeaseFamily, LeaseToken, Mark, Owner, RecordKey, Store, Written,
+    Condition, Family, LeaseFamily, LeaseToken, Owner, RecordKey, RevocationMark, Store, Written,
 };
 
 /// Families that a revocation deletes.
@@ -45,7 +45,11 @@ async fn without_a_mark(store: &dyn Store) -> Result<(), Violation> {
 async fn first_fence(store: &dyn Store) -> Result<(), Violation> {
     let text = "a write with a mark stores the fence 0 if there is no fence";
     let rule = Rule::new(store, text);
-    for mark in [Mark(0), Mark(1), Mark(u64::from(u32::MAX))] {
+    for mark in [
+        RevocationMark(0),
+        RevocationMark(1),
+        RevocationMark(u64::from(u32::MAX)),
+    ] {
         let owner = random_owner();
         let sample = Sample::new(Family::Session);
         let writes = [sample.put(Condition::Absent)];
@@ -53,7 +57,7 @@ async fn first_fence(store: &dyn Store) -> Result<(), Violation> {
         let snapshot = rule.read(&owner, &[sample.key]).await?;
         rule.are(&snapshot, &[Some(&sample)])?;
         let fence = snapshot.fence;
-        rule.holds(fence == Some(Mark(0)), show_fence(fence))?;
+        rule.holds(fence == Some(RevocationMark(0)), show_fence(fence))?;
     }
     Ok(())
 }
@@ -62,7 +66,9 @@ async fn fence_after_a_conflict(store: &dyn Store) -> Result<(), Violation> {
     let text = "a write that conflicts stores no fence";
     let (rule, owner) = (Rule::new(store, text), random_owner());
     let writes = [Sample::new(Family::Session).put(Condition::Present)];
-    let found = rule.conflicts(&owner, &writes, Some(Mark(0))).await?;
+    let found = rule
+        .conflicts(&owner, &writes, Some(RevocationMark(0)))
+        .await?;
     rule.holds(found.fence.is_none(), show_fence(found.fence))?;
     let fence = rule.fence(&owner).await?;
     rule.holds(fence.is_none(), show_fence(fence))
@@ -71,7 +77,7 @@ async fn fence_after_a_conflict(store: &dyn Store) -> Result<(), Violation> {
 async fn comparison(store: &dyn Store) -> Result<(), Violation> {
     let text = "a write is fenced if and only if the fence is higher than its mark";
     let (rule, owner) = (Rule::new(store, text), random_owner());
-    let Mark(fence) = rule.revoke(&owner, &REVOKED, LONG).await?;
+    let RevocationMark(fence) = rule.revoke(&owner, &REVOKED, LONG).await?;
     let sample = Sample::new(Family::Session);
     let writes = [sample.put(Condition::Any)];
     for (mark, is_fenced) in [
@@ -80,7 +86,9 @@ async fn comparison(store: &dyn Store) -> Result<(), Violation> {
         (fence, false),
         (fence.saturating_add(1), false),
     ] {
-        let written = rule.write(&owner, &writes, Some(Mark(mark))).await?;
+        let written = rule
+            .write(&owner, &writes, Some(RevocationMark(mark)))
+            .await?;
         let fits = matches!(written, Written::Fenced) == is_fenced;
         rule.holds(fits, show_written(&written))?;
         if is_fenced {
@@ -104,7 +112,7 @@ async fn fenced_changes_nothing(store: &dyn Store) -> Result<(), Violation> {
         new.put(Condition::Absent),
         delete(stays.key, Condition::Present),
     ];
-    let written = rule.write(&owner, &writes, Some(Mark(0))).await?;
+    let written = rule.write(&owner, &writes, Some(RevocationMark(0))).await?;
     rule.holds(written == Written::Fenced, show_written(&written))?;
     rule.has(&owner, &[&stays]).await?;
     rule.lacks(&owner, &[new.key]).await?;
@@ -117,7 +125,7 @@ async fn fenced_before_conflict(store: &dyn Store) -> Result<(), Violation> {
     let (rule, owner) = (Rule::new(store, text), random_owner());
     let _ = rule.revoke(&owner, &REVOKED, LONG).await?;
     let writes = [Sample::new(Family::Session).put(Condition::Present)];
-    let written = rule.write(&owner, &writes, Some(Mark(0))).await?;
+    let written = rule.write(&owner, &writes, Some(RevocationMark(0))).await?;
     rule.holds(written == Written::Fenced, show_written(&written))
 }
 
@@ -125,7 +133,7 @@ async fn fence_is_kept(store: &dyn Store) -> Result<(), Violation> {
     let text = "a write does not change an existing fence";
     let (rule, owner) = (Rule::new(store, text), random_owner());
     let mark = rule.revoke(&owner, &REVOKED, LONG).await?;
-    let later = Mark(mark.0.saturating_add(5));
+    let later = RevocationMark(mark.0.saturating_add(5));
     let sample = Sample::new(Family::Session);
     for admitted_at in [None, Some(mark), Some(later)] {
         let writes = [sample.put(Condition::Any)];

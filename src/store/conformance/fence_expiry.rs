@@ -10,7 +10,7 @@ use super::{
         AFTER_SHORT, LONG, Rule, SHORT, Sample, delete, random_owner, show_fence, show_written,
     },
 };
-use crate::store::{Condition, Family, Mark, Owner, Store, Written};
+use crate::store::{Condition, Family, Owner, RevocationMark, Store, Written};
 
 pub(super) fn checks<'a>(store: &'a dyn Store, pacer: &'a Pacer) -> Vec<Check<'a>> {
     vec![
@@ -32,10 +32,11 @@ async fn longest_of_a_write(store: &dyn Store, pacer: &Pacer) -> Result<(), Viol
         long.put(Condition::Any),
         last.put_for(Condition::Any, SHORT),
     ];
-    rule.applies(&owner, &writes, Some(Mark(0))).await?;
+    rule.applies(&owner, &writes, Some(RevocationMark(0)))
+        .await?;
     pacer.pass(AFTER_SHORT).await;
     rule.has(&owner, &[&long]).await?;
-    is(rule, &owner, Mark(0)).await
+    is(rule, &owner, RevocationMark(0)).await
 }
 
 async fn later_writes(store: &dyn Store, pacer: &Pacer) -> Result<(), Violation> {
@@ -46,14 +47,15 @@ async fn later_writes(store: &dyn Store, pacer: &Pacer) -> Result<(), Violation>
     for (owner, lifetimes) in [(&shortened, [LONG, SHORT]), (&prolonged, [SHORT, LONG])] {
         for (sample, keep_for) in [&first, &second].into_iter().zip(lifetimes) {
             let writes = [sample.put_for(Condition::Absent, keep_for)];
-            rule.applies(owner, &writes, Some(Mark(0))).await?;
+            rule.applies(owner, &writes, Some(RevocationMark(0)))
+                .await?;
         }
     }
     pacer.pass(AFTER_SHORT).await;
     rule.has(&shortened, &[&first]).await?;
-    is(rule, &shortened, Mark(0)).await?;
+    is(rule, &shortened, RevocationMark(0)).await?;
     rule.has(&prolonged, &[&second]).await?;
-    is(rule, &prolonged, Mark(0)).await
+    is(rule, &prolonged, RevocationMark(0)).await
 }
 
 async fn without_records(store: &dyn Store, pacer: &Pacer) -> Result<(), Violation> {
@@ -89,7 +91,8 @@ async fn revocations(store: &dyn Store, pacer: &Pacer) -> Result<(), Violation> 
 
     let stays = Sample::new(Family::Assurance);
     let writes = [stays.put(Condition::Any)];
-    rule.applies(&guarded, &writes, Some(Mark(0))).await?;
+    rule.applies(&guarded, &writes, Some(RevocationMark(0)))
+        .await?;
     let mark = rule.revoke(&guarded, &[Family::Session], SHORT).await?;
     pacer.pass(AFTER_SHORT).await;
     let _ = rule.sweep(100).await?;
@@ -107,12 +110,12 @@ async fn writes_after_a_revocation(store: &dyn Store, pacer: &Pacer) -> Result<(
     rule.applies(&owner, &writes, Some(mark)).await?;
     pacer.pass(AFTER_SHORT).await;
     let _ = rule.sweep(100).await?;
-    let old = Some(Mark(mark.0.saturating_sub(1)));
+    let old = Some(RevocationMark(mark.0.saturating_sub(1)));
     let written = rule.write(&owner, &writes, old).await?;
     rule.holds(written == Written::Fenced, show_written(&written))
 }
 
-async fn is(rule: Rule<'_>, owner: &Owner, mark: Mark) -> Result<(), Violation> {
+async fn is(rule: Rule<'_>, owner: &Owner, mark: RevocationMark) -> Result<(), Violation> {
     let fence = rule.fence(owner).await?;
     rule.holds(fence == Some(mark), show_fence(fence))
 }

@@ -4,7 +4,7 @@ use super::{
     Violation,
     rule::{LONG, Rule, Sample, delete, random, random_owner},
 };
-use crate::store::{Condition, Family, Mark, Owner, Store};
+use crate::store::{Condition, Family, Owner, RevocationMark, Store};
 
 pub(super) async fn check(store: &dyn Store) -> Result<(), Violation> {
     owners(store).await?;
@@ -58,7 +58,7 @@ async fn apart(rule: Rule<'_>, first: &Owner, second: &Owner) -> Result<(), Viol
     let theirs = Family::ALL.map(Sample::new);
     let keys = theirs.each_ref().map(|it| it.key);
     let puts = theirs.each_ref().map(|it| it.put(Condition::Absent));
-    rule.applies(first, &puts, Some(Mark(0))).await?;
+    rule.applies(first, &puts, Some(RevocationMark(0))).await?;
     rule.lacks(second, &keys).await?;
     let fence = rule.fence(second).await?;
     rule.holds(fence.is_none(), "another owner's fence")?;
@@ -80,5 +80,5 @@ async fn apart(rule: Rule<'_>, first: &Owner, second: &Owner) -> Result<(), Viol
     rule.lacks(second, &keys).await?;
     rule.has(first, &theirs.each_ref()).await?;
     let fence = rule.fence(first).await?;
-    rule.holds(fence == Some(Mark(0)), "another owner's fence")
+    rule.holds(fence == Some(RevocationMark(0)), "another owner's fence")
 }

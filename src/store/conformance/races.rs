@@ -7,8 +7,8 @@ use super::{
     rule::{LONG, Rule, Sample, keep, lease_in, random, random_owner, show_fence, show_written},
 };
 use crate::store::{
-    Acquired, Condition, Family, LeaseFamily, LeaseToken, Mark, Owner, RecordKey, Snapshot, Store,
-    StoreError, Written,
+    Acquired, Condition, Family, LeaseFamily, LeaseToken, Owner, RecordKey, RevocationMark,
+    Snapshot, Store, StoreError, Written,
 };
 
 /// Number of rounds.
@@ -30,7 +30,7 @@ pub(super) fn checks<'a>(callers: &'a Callers<'a>) -> Vec<Check<'a>> {
 /// Result of one of the concurrent operations.
 enum Outcome {
     Written(Written),
-    Revoked(Mark),
+    Revoked(RevocationMark),
     Read(Snapshot),
 }
 
@@ -67,14 +67,14 @@ fn read(owner: Owner, keys: Vec<RecordKey>) -> Job<Outcome> {
 
 /// Creates a session whose body contains its mark: the value of the revocation counter when the
 /// login started.
-fn session_of(mark: Mark) -> Sample {
+fn session_of(mark: RevocationMark) -> Sample {
     let key = Sample::new(Family::Session).key;
     Sample::of(key, mark.0.to_be_bytes().to_vec().into())
 }
 
-fn mark_of(snapshot: &Snapshot) -> Option<Mark> {
+fn mark_of(snapshot: &Snapshot) -> Option<RevocationMark> {
     let body = snapshot.entries.first()?.as_ref()?.body.as_ref();
-    Some(Mark(u64::from_be_bytes(body.try_into().ok()?)))
+    Some(RevocationMark(u64::from_be_bytes(body.try_into().ok()?)))
 }
 
 /// Logins acquire their lease before a revocation, and create their sessions during the revocation.
@@ -121,7 +121,7 @@ async fn sign_ins(callers: &Callers<'_>) -> Result<(), Violation> {
     let (rule, mut owner) = (callers.rule(text), random_owner());
     for round in 0..ROUNDS {
         owner.id = random();
-        let sessions: Vec<_> = (0..3).map(|_| session_of(Mark(0)).key).collect();
+        let sessions: Vec<_> = (0..3).map(|_| session_of(RevocationMark(0)).key).collect();
         let sign_ins = sessions.iter().map(|key| sign_in(owner, *key)).collect();
         let jobs = arrange(sign_ins, owner, round);
         let _ = callers.all(text, jobs).await?;
@@ -165,9 +165,10 @@ async fn updates(callers: &Callers<'_>) -> Result<(), Violation> {
     let (rule, mut owner) = (callers.rule(text), random_owner());
     for round in 0..ROUNDS {
         owner.id = random();
-        let session = session_of(Mark(0));
+        let session = session_of(RevocationMark(0));
         let create = [session.put(Condition::Absent)];
-        rule.applies(&owner, &create, Some(Mark(0))).await?;
+        rule.applies(&owner, &create, Some(RevocationMark(0)))
+            .await?;
         let conditions = [
             Condition::Present,
             Condition::Version(session.version),
@@ -191,9 +192,10 @@ async fn guarded_writes(callers: &Callers<'_>) -> Result<(), Violation> {
     let (rule, mut owner) = (callers.rule(text), random_owner());
     for round in 0..ROUNDS {
         owner.id = random();
-        let session = session_of(Mark(0));
+        let session = session_of(RevocationMark(0));
         let create = [session.put(Condition::Absent)];
-        rule.applies(&owner, &create, Some(Mark(0))).await?;
+        rule.applies(&owner, &create, Some(RevocationMark(0)))
+            .await?;
         let tokens: Vec<_> = (0..3).map(|_| Sample::new(Family::Tokens)).collect();
         let refreshes = tokens.iter().map(|tokens| {
             let writes = vec![
@@ -217,13 +219,14 @@ async fn reads(callers: &Callers<'_>) -> Result<(), Violation> {
     let (rule, mut owner) = (callers.rule(text), random_owner());
     for round in 0..ROUNDS {
         owner.id = random();
-        let session = session_of(Mark(0));
+        let session = session_of(RevocationMark(0));
         let neighbour = Sample::new(Family::Tokens);
         let create = [
             session.put(Condition::Absent),
             neighbour.put(Condition::Absent),
         ];
-        rule.applies(&owner, &create, Some(Mark(0))).await?;
+        rule.applies(&owner, &create, Some(RevocationMark(0)))
+            .await?;
         let keys = [session.key, neighbour.key];
         let jobs = (0..6).map(|_| read(owner, keys.to_vec())).collect();
         let jobs = arrange(jobs, owner, round);
@@ -233,7 +236,7 @@ async fn reads(callers: &Callers<'_>) -> Result<(), Violation> {
             };
             is_valid_or_absent(rule, &snapshot)?;
             let present = snapshot.entries.iter().flatten().count();
-            let whole = if snapshot.fence == Some(Mark(0)) {
+            let whole = if snapshot.fence == Some(RevocationMark(0)) {
                 2
             } else {
                 0

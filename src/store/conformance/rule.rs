@@ -7,8 +7,8 @@ use rand::Rng as _;
 
 use super::Violation;
 use crate::store::{
-    Acquired, Change, Condition, Entry, Family, LeaseFamily, LeaseKey, LeaseToken, Mark, Owner,
-    RecordId, RecordKey, Settlement, Snapshot, Store, StoreError, Write, Written,
+    Acquired, Change, Condition, Entry, Family, LeaseFamily, LeaseKey, LeaseToken, Owner, RecordId,
+    RecordKey, RevocationMark, Settlement, Snapshot, Store, StoreError, Write, Written,
 };
 
 /// Lifetime of records that must outlive the suite.
@@ -62,7 +62,7 @@ impl<'a> Rule<'a> {
         Ok(snapshot)
     }
 
-    pub(super) async fn fence(&self, owner: &Owner) -> Result<Option<Mark>, Violation> {
+    pub(super) async fn fence(&self, owner: &Owner) -> Result<Option<RevocationMark>, Violation> {
         Ok(self.read(owner, &[]).await?.fence)
     }
 
@@ -70,7 +70,7 @@ impl<'a> Rule<'a> {
         &self,
         owner: &Owner,
         writes: &[Write],
-        admitted_at: Option<Mark>,
+        admitted_at: Option<RevocationMark>,
     ) -> Result<Written, Violation> {
         self.ok(self.store.write(owner, writes, admitted_at).await)
     }
@@ -80,7 +80,7 @@ impl<'a> Rule<'a> {
         owner: &Owner,
         families: &[Family],
         keep_fence_for: Duration,
-    ) -> Result<Mark, Violation> {
+    ) -> Result<RevocationMark, Violation> {
         self.ok(self.store.revoke(owner, families, keep_fence_for).await)
     }
 
@@ -125,7 +125,7 @@ impl<'a> Rule<'a> {
         &self,
         owner: &Owner,
         writes: &[Write],
-        admitted_at: Option<Mark>,
+        admitted_at: Option<RevocationMark>,
     ) -> Result<(), Violation> {
         let written = self.write(owner, writes, admitted_at).await?;
         self.holds(written == Written::Applied, show_written(&written))
@@ -136,7 +136,7 @@ impl<'a> Rule<'a> {
         &self,
         owner: &Owner,
         writes: &[Write],
-        admitted_at: Option<Mark>,
+        admitted_at: Option<RevocationMark>,
     ) -> Result<Snapshot, Violation> {
         match self.write(owner, writes, admitted_at).await? {
             Written::Conflict(snapshot) => {
@@ -216,7 +216,7 @@ impl<'a> Rule<'a> {
         key: &LeaseKey,
         token: LeaseToken,
         length: Duration,
-    ) -> Result<Mark, Violation> {
+    ) -> Result<RevocationMark, Violation> {
         match self.acquire(key, token, length).await? {
             Acquired::Granted { mark } => Ok(mark),
             other => Err(self.violation(show_acquired(&other))),
@@ -279,10 +279,10 @@ pub(super) fn show_acquired(acquired: &Acquired) -> String {
     }
 }
 
-pub(super) fn show_fence(fence: Option<Mark>) -> String {
+pub(super) fn show_fence(fence: Option<RevocationMark>) -> String {
     match fence {
         None => "no fence".to_owned(),
-        Some(Mark(mark)) => format!("the fence {mark}"),
+        Some(RevocationMark(mark)) => format!("the fence {mark}"),
     }
 }
 

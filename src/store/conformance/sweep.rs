@@ -5,7 +5,7 @@ use super::{
     pacer::{Check, Pacer},
     rule::{AFTER_SHORT, LONG, Rule, SHORT, Sample, done, random, random_lease, random_owner},
 };
-use crate::store::{Condition, Family, LeaseFamily, LeaseToken, Mark, Owner, Store};
+use crate::store::{Condition, Family, LeaseFamily, LeaseToken, Owner, RevocationMark, Store};
 
 /// Maximum number of sweeps per rule. One sweep may not suffice, because a shared store may contain
 /// many expired records.
@@ -21,7 +21,7 @@ async fn limit(store: &dyn Store, pacer: &Pacer) -> Result<(), Violation> {
     let namespace = Owner::namespace(random());
     let live = Family::ALL.map(Sample::new);
     let puts = live.each_ref().map(|it| it.put(Condition::Absent));
-    rule.applies(&owner, &puts, Some(Mark(0))).await?;
+    rule.applies(&owner, &puts, Some(RevocationMark(0))).await?;
     rule.stores(&namespace, &live.each_ref()).await?;
     let revoked = random_owner();
     let mark = rule.revoke(&revoked, &Family::ALL, LONG).await?;
@@ -48,7 +48,7 @@ async fn limit(store: &dyn Store, pacer: &Pacer) -> Result<(), Violation> {
     rule.has(&owner, &live.each_ref()).await?;
     rule.has(&namespace, &live.each_ref()).await?;
     let fence = rule.fence(&owner).await?;
-    rule.holds(fence == Some(Mark(0)), "another fence")?;
+    rule.holds(fence == Some(RevocationMark(0)), "another fence")?;
     let fence = rule.fence(&revoked).await?;
     rule.holds(fence == Some(mark), "another fence")?;
     rule.is_held(&held, LONG).await?;

@@ -9,8 +9,8 @@ use std::{
 };
 
 use super::{
-    Acquired, Entry, Family, LeaseKey, LeaseToken, Mark, Owner, Properties, RecordId, RecordKey,
-    Settlement, Snapshot, Store, StoreError, StoreFuture, Write, Written,
+    Acquired, Entry, Family, LeaseKey, LeaseToken, Owner, Properties, RecordId, RecordKey,
+    RevocationMark, Settlement, Snapshot, Store, StoreError, StoreFuture, Write, Written,
 };
 pub use pause::PausePoint;
 pub use target::{Counts, Operation, Target};
@@ -140,7 +140,7 @@ impl FaultyStore {
 
     /// Hides all fences, as if the engine had lost them. To show the fences again,
     /// call [`repair`](Self::repair) or [`remove_faults`](Self::remove_faults). A fence is the
-    /// lowest [`Mark`](crate::store::Mark) that is still valid. While fences are hidden, the
+    /// lowest [`RevocationMark`](crate::store::RevocationMark) that is still valid. While fences are hidden, the
     /// results of reads and conflicts contain no fence. The wrapped store still compares writes
     /// with its fences.
     pub fn lose_fences(&self) {
@@ -267,7 +267,7 @@ impl Store for FaultyStore {
         &'a self,
         owner: &'a Owner,
         writes: &'a [Write],
-        admitted_at: Option<Mark>,
+        admitted_at: Option<RevocationMark>,
     ) -> StoreFuture<'a, Written> {
         let families = writes.iter().map(|write| write.key.family);
         let call = Call::records(Operation::Write, families);
@@ -286,7 +286,7 @@ impl Store for FaultyStore {
         owner: &'a Owner,
         families: &'a [Family],
         keep_fence_for: Duration,
-    ) -> StoreFuture<'a, Mark> {
+    ) -> StoreFuture<'a, RevocationMark> {
         let call = Call::records(Operation::Revoke, families.iter().copied());
         Box::pin(self.run(call, move |it| it.revoke(owner, families, keep_fence_for)))
     }

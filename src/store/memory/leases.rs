@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::Moment;
 use crate::{
     observe,
-    store::{Acquired, LeaseFamily, LeaseKey, LeaseToken, Mark, Settlement, StoreError},
+    store::{Acquired, LeaseFamily, LeaseKey, LeaseToken, RevocationMark, Settlement, StoreError},
 };
 
 /// Maximum number of login leases. A further lease evicts the lease that ends first.
@@ -49,7 +49,7 @@ impl Leases {
         token: LeaseToken,
         length: Duration,
         now: Moment,
-        mark: Mark,
+        mark: RevocationMark,
     ) -> Result<Acquired, StoreError> {
         if let Some(lease) = self.live(key, now) {
             match &lease.state {

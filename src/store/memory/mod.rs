@@ -13,8 +13,9 @@ use std::{
 use futures_util::{FutureExt as _, future};
 
 use super::{
-    Acquired, Change, Condition, Entry, Family, LeaseKey, LeaseToken, Mark, Owner, Properties,
-    RecordId, RecordKey, Settlement, Snapshot, Store, StoreError, StoreFuture, Write, Written,
+    Acquired, Change, Condition, Entry, Family, LeaseKey, LeaseToken, Owner, Properties, RecordId,
+    RecordKey, RevocationMark, Settlement, Snapshot, Store, StoreError, StoreFuture, Write,
+    Written,
 };
 use crate::clock::{Clock, SystemClock};
 use leases::Leases;
@@ -98,7 +99,12 @@ impl MemoryStore {
         self.lock().records.snapshot(owner, keys.iter(), now)
     }
 
-    fn write_now(&self, owner: &Owner, writes: &[Write], admitted_at: Option<Mark>) -> Written {
+    fn write_now(
+        &self,
+        owner: &Owner,
+        writes: &[Write],
+        admitted_at: Option<RevocationMark>,
+    ) -> Written {
         let (mut state, now) = self.change();
         let records = &mut state.records;
         let fence = records.fence(owner, now);
@@ -143,17 +149,22 @@ impl MemoryStore {
         if admitted_at.is_some() {
             // Store an evicted fence (the lowest valid mark) again. If the fence were not stored,
             // the next write would store the fence 0.
-            let mark = lowest.unwrap_or(Mark(0));
+            let mark = lowest.unwrap_or(RevocationMark(0));
             records.set_fence(owner, mark, longest, self.inner.capacity);
         }
         Written::Applied
     }
 
-    fn revoke_now(&self, owner: &Owner, families: &[Family], keep_fence_for: Duration) -> Mark {
+    fn revoke_now(
+        &self,
+        owner: &Owner,
+        families: &[Family],
+        keep_fence_for: Duration,
+    ) -> RevocationMark {
         let (mut state, now) = self.change();
         let counter = state.counters.entry(owner.namespace).or_default();
         *counter = counter.saturating_add(1);
-        let mark = Mark(*counter);
+        let mark = RevocationMark(*counter);
         let records = &mut state.records;
         records.remove_families(owner, families);
         let expires_at = now.plus(keep_fence_for);
@@ -169,7 +180,7 @@ impl MemoryStore {
     ) -> Result<Acquired, StoreError> {
         let (mut state, now) = self.change();
         let counter = state.counters.get(&key.namespace).copied();
-        let mark = Mark(counter.unwrap_or_default());
+        let mark = RevocationMark(counter.unwrap_or_default());
         state.leases.acquire(key, token, length, now, mark)
     }
 
@@ -217,7 +228,7 @@ impl Store for MemoryStore {
         &'a self,
         owner: &'a Owner,
         writes: &'a [Write],
-        admitted_at: Option<Mark>,
+        admitted_at: Option<RevocationMark>,
     ) -> StoreFuture<'a, Written> {
         future::lazy(move |_| Ok(self.write_now(owner, writes, admitted_at))).boxed()
     }
@@ -227,7 +238,7 @@ impl Store for MemoryStore {
         owner: &'a Owner,
         families: &'a [Family],
         keep_fence_for: Duration,
-    ) -> StoreFuture<'a, Mark> {
+    ) -> StoreFuture<'a, RevocationMark> {
         future::lazy(move |_| Ok(self.revoke_now(owner, families, keep_fence_for))).boxed()
     }
 

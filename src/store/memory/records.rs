@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::Moment;
-use crate::store::{Entry, Family, Mark, Owner, RecordId, RecordKey, Snapshot};
+use crate::store::{Entry, Family, Owner, RecordId, RecordKey, RevocationMark, Snapshot};
 
 /// Number of variants of [`Slot`].
 const SLOTS: usize = 9;
@@ -19,7 +19,7 @@ pub(super) struct Records {
     /// Time before which no record expires. `None` means that no record expires.
     next_expiry: Option<Moment>,
     /// Highest fence of each namespace that was evicted before it expired.
-    evicted_fences: HashMap<[u8; 16], Mark>,
+    evicted_fences: HashMap<[u8; 16], RevocationMark>,
 }
 
 /// Group of entries with its own capacity.
@@ -44,7 +44,7 @@ struct Owned {
 
 #[derive(Clone, Copy)]
 struct Fence {
-    mark: Mark,
+    mark: RevocationMark,
     expires_at: Moment,
 }
 
@@ -91,13 +91,13 @@ impl Records {
         self.owners.get(owner)?.live(key, now)
     }
 
-    pub(super) fn fence(&self, owner: &Owner, now: Moment) -> Option<Mark> {
+    pub(super) fn fence(&self, owner: &Owner, now: Moment) -> Option<RevocationMark> {
         self.owners.get(owner)?.live_fence(now)
     }
 
     /// Returns the highest fence of the namespace that was evicted early. A session with a mark
     /// below this fence may have been revoked.
-    pub(super) fn evicted_fence(&self, owner: &Owner) -> Option<Mark> {
+    pub(super) fn evicted_fence(&self, owner: &Owner) -> Option<RevocationMark> {
         self.evicted_fences.get(&owner.namespace).copied()
     }
 
@@ -188,7 +188,7 @@ impl Records {
     pub(super) fn set_fence(
         &mut self,
         owner: &Owner,
-        mark: Mark,
+        mark: RevocationMark,
         expires_at: Moment,
         capacity: Capacity,
     ) {
@@ -247,7 +247,7 @@ impl Records {
         }
     }
 
-    fn remove_first_fence(&mut self) -> Option<(Owner, Mark)> {
+    fn remove_first_fence(&mut self) -> Option<(Owner, RevocationMark)> {
         let (_, owner, _) = self.expiries_mut(Slot::Fence)?.pop_first()?;
         let owned = self.owners.get_mut(&owner)?;
         let fence = owned.fence.take()?;
@@ -289,7 +289,7 @@ impl Owned {
         (now < kept.expires_at).then_some(&kept.entry)
     }
 
-    fn live_fence(&self, now: Moment) -> Option<Mark> {
+    fn live_fence(&self, now: Moment) -> Option<RevocationMark> {
         let fence = self.fence.filter(|fence| now < fence.expires_at)?;
         Some(fence.mark)
     }

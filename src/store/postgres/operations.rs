@@ -14,8 +14,9 @@ use super::{
     statements::{Answer, Values},
 };
 use crate::store::{
-    Acquired, Change, Condition, Entry, Family, LeaseKey, LeaseToken, Mark, Owner, Properties,
-    RecordId, RecordKey, Settlement, Snapshot, Store, StoreError, StoreFuture, Write, Written,
+    Acquired, Change, Condition, Entry, Family, LeaseKey, LeaseToken, Owner, Properties, RecordId,
+    RecordKey, RevocationMark, Settlement, Snapshot, Store, StoreError, StoreFuture, Write,
+    Written,
     sql::{
         DEADLINE, Failure, Key, LATE_SETTLEMENT, Records, family_bounds, fence_key, in_time,
         lease_key, left, list_start, millis, owner_number, read, record_key, row_keys,
@@ -36,7 +37,7 @@ impl Inner {
         &self,
         owner: &Owner,
         writes: &[Write],
-        admitted_at: Option<Mark>,
+        admitted_at: Option<RevocationMark>,
     ) -> Result<Written, Failure> {
         let values = || write_values(owner, writes, admitted_at);
         let answer = self.sender.send(&self.statements.write, values).await?;
@@ -62,7 +63,7 @@ impl Inner {
         owner: &Owner,
         families: &[Family],
         keep_fence_for: Duration,
-    ) -> Result<Mark, Failure> {
+    ) -> Result<RevocationMark, Failure> {
         let bounds = families.iter().map(|family| family_bounds(owner, *family));
         let bounds: Vec<_> = bounds.collect();
         let values = || {
@@ -77,7 +78,7 @@ impl Inner {
         };
         let answer = self.sender.send(&self.statements.revoke, values).await?;
         let mark = u64::try_from(answer.number()?).map_err(|_| Failure::damaged())?;
-        Ok(Mark(mark))
+        Ok(RevocationMark(mark))
     }
 
     async fn list(
@@ -122,7 +123,9 @@ impl Inner {
         match row.try_get::<i64, _>(0)? {
             0 => {
                 let mark = u64::try_from(number).map_err(|_| Failure::damaged())?;
-                Ok(Acquired::Granted { mark: Mark(mark) })
+                Ok(Acquired::Granted {
+                    mark: RevocationMark(mark),
+                })
             }
             1 => Ok(Acquired::Held(left(number))),
             2 => Ok(Acquired::Done(Bytes::copy_from_slice(row.try_get(2)?))),
@@ -145,7 +148,7 @@ impl Inner {
     }
 }
 
-fn write_values(owner: &Owner, writes: &[Write], admitted_at: Option<Mark>) -> Values {
+fn write_values(owner: &Owner, writes: &[Write], admitted_at: Option<RevocationMark>) -> Values {
     let keys: Vec<_> = writes.iter().map(|it| record_key(owner, it.key)).collect();
     let keys: Vec<&[u8]> = keys.iter().map(Key::as_slice).collect();
     let conditions = writes.iter().map(|it| match it.condition {
@@ -216,7 +219,7 @@ impl Store for PostgresStore {
         &'a self,
         owner: &'a Owner,
         writes: &'a [Write],
-        admitted_at: Option<Mark>,
+        admitted_at: Option<RevocationMark>,
     ) -> StoreFuture<'a, Written> {
         in_time(NAME, async move {
             self.inner.ready().await?;
@@ -232,7 +235,7 @@ impl Store for PostgresStore {
         owner: &'a Owner,
         families: &'a [Family],
         keep_fence_for: Duration,
-    ) -> StoreFuture<'a, Mark> {
+    ) -> StoreFuture<'a, RevocationMark> {
         in_time(NAME, async move {
             self.inner.ready().await?;
             self.inner.revoke(owner, families, keep_fence_for).await

@@ -24,8 +24,8 @@ use self::{
     url::Parsed,
 };
 use super::{
-    Acquired, Entry, Family, LeaseKey, LeaseToken, Mark, Owner, Properties, RecordId, RecordKey,
-    Settlement, Snapshot, Store, StoreError, StoreFuture, Write, Written,
+    Acquired, Entry, Family, LeaseKey, LeaseToken, Owner, Properties, RecordId, RecordKey,
+    RevocationMark, Settlement, Snapshot, Store, StoreError, StoreFuture, Write, Written,
 };
 use crate::observe;
 
@@ -78,7 +78,7 @@ const CLUSTER_RETRY_WAIT: (u64, u64) = (10, 300);
 /// these effects:
 ///
 /// - Each owner has one hash with the fence, the sessions and their tokens. (The fence is the
-///   lowest [`Mark`](super::Mark) that is still valid.) The policy evicts the whole hash, so the
+///   lowest [`RevocationMark`](super::RevocationMark) that is still valid.) The policy evicts the whole hash, so the
 ///   person must sign in again.
 /// - The policy evicts completed events. If KYCPort redelivers an evicted event, the event is
 ///   handled again.
@@ -225,7 +225,7 @@ impl Store for RedisStore {
         &'a self,
         owner: &'a Owner,
         writes: &'a [Write],
-        admitted_at: Option<Mark>,
+        admitted_at: Option<RevocationMark>,
     ) -> StoreFuture<'a, Written> {
         self.bounded(self.write_now(owner, writes, admitted_at))
     }
@@ -235,7 +235,7 @@ impl Store for RedisStore {
         owner: &'a Owner,
         families: &'a [Family],
         keep_fence_for: Duration,
-    ) -> StoreFuture<'a, Mark> {
+    ) -> StoreFuture<'a, RevocationMark> {
         self.bounded(self.revoke_now(owner, families, keep_fence_for))
     }
 

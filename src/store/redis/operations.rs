@@ -14,8 +14,8 @@ use super::{
     script::{self, Script},
 };
 use crate::store::{
-    Acquired, Change, Condition, Entry, Family, LeaseKey, LeaseToken, Mark, Owner, RecordId,
-    RecordKey, Settlement, Snapshot, Write, Written,
+    Acquired, Change, Condition, Entry, Family, LeaseKey, LeaseToken, Owner, RecordId, RecordKey,
+    RevocationMark, Settlement, Snapshot, Write, Written,
 };
 
 /// Time limit for the acknowledgement of a revocation by replicas.
@@ -104,12 +104,12 @@ impl RedisStore {
         &self,
         owner: &Owner,
         writes: &[Write],
-        admitted_at: Option<Mark>,
+        admitted_at: Option<RevocationMark>,
     ) -> Result<Written, Failure> {
         let key = Key::owner(&self.prefix, owner);
         let fill = |command: &mut Cmd| {
             match admitted_at {
-                Some(Mark(mark)) => command.arg(mark),
+                Some(RevocationMark(mark)) => command.arg(mark),
                 None => command.arg(""),
             };
             for write in writes {
@@ -158,7 +158,7 @@ impl RedisStore {
         owner: &Owner,
         families: &[Family],
         keep_fence_for: Duration,
-    ) -> Result<Mark, Failure> {
+    ) -> Result<RevocationMark, Failure> {
         let counter = Key::counter(&self.prefix, &owner.namespace);
         let fill = |command: &mut Cmd| {
             command.arg(1).arg(0);
@@ -174,7 +174,7 @@ impl RedisStore {
         if fence > mark {
             self.raise_counter(&owner.namespace, fence).await?;
         }
-        Ok(Mark(mark))
+        Ok(RevocationMark(mark))
     }
 
     pub(super) async fn acquire_now(
@@ -189,7 +189,7 @@ impl RedisStore {
         let fill = |command: &mut Cmd| {
             command.arg(0).arg(0);
         };
-        let mark = Mark(reply::number(
+        let mark = RevocationMark(reply::number(
             &self.run(&script::COUNTER, counter, &fill).await?,
         )?);
 

@@ -7,7 +7,7 @@ use super::{
     failure::Failure,
     key::{FENCE, FIELD},
 };
-use crate::store::{Entry, Family, Mark, RecordId, Snapshot};
+use crate::store::{Entry, Family, RecordId, RevocationMark, Snapshot};
 
 /// Length of the header of a body: version and expiry.
 const HEAD: usize = 16;
@@ -42,10 +42,10 @@ pub(super) fn snapshot(reply: Value, count: usize, now: u64) -> Result<Snapshot,
     Ok(Snapshot { fence, entries })
 }
 
-fn mark(value: &Value) -> Result<Option<Mark>, Failure> {
+fn mark(value: &Value) -> Result<Option<RevocationMark>, Failure> {
     match value {
         Value::Nil => Ok(None),
-        value => Ok(Some(Mark(number(value)?))),
+        value => Ok(Some(RevocationMark(number(value)?))),
     }
 }
 
@@ -147,7 +147,7 @@ mod tests {
     use redis::Value;
 
     use super::{Failure, entry, list, number, snapshot, time};
-    use crate::store::{Family, Mark, RecordId, StoreError};
+    use crate::store::{Family, RecordId, RevocationMark, StoreError};
 
     fn bulk(bytes: impl AsRef<[u8]>) -> Value {
         Value::BulkString(bytes.as_ref().to_vec())
@@ -190,7 +190,7 @@ mod tests {
     fn a_snapshot_has_the_fence_first() {
         let reply = Value::Array(vec![bulk("17"), Value::Nil, record(3, 9, b"x")]);
         let found = snapshot(reply, 2, 8).unwrap();
-        assert_eq!(found.fence, Some(Mark(17)));
+        assert_eq!(found.fence, Some(RevocationMark(17)));
         assert_eq!(found.entries[0], None);
         assert_eq!(found.entries[1].as_ref().unwrap().version, 3);
     }

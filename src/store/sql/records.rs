@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{Failure, Key};
-use crate::store::{Entry, Mark, Snapshot};
+use crate::store::{Entry, RevocationMark, Snapshot};
 
 /// Live records and live fences by their keys. A fence is the lowest mark that is still valid.
 pub(crate) struct Records(Vec<(Key, Entry)>);
@@ -30,7 +30,7 @@ impl Records {
             None => (None, keys),
         };
         Snapshot {
-            fence: fence.map(|entry| Mark(entry.version)),
+            fence: fence.map(|entry| RevocationMark(entry.version)),
             entries: keys.iter().map(|key| self.find(key).cloned()).collect(),
         }
     }
@@ -47,14 +47,14 @@ pub(crate) fn entry(version: i64, body: &[u8]) -> Entry {
 #[cfg(test)]
 mod tests {
     use super::{Records, entry};
-    use crate::store::Mark;
+    use crate::store::RevocationMark;
 
     #[test]
     fn a_snapshot_has_the_order_of_its_keys() {
         let rows = [3, 1, 7].map(|it| Ok(([it; 49], entry(it.into(), &[it]))));
         let records = Records::collect(rows.into_iter()).unwrap();
         let snapshot = records.snapshot(&[[3; 49], [7; 49], [2; 49], [1; 49], [7; 49]]);
-        assert_eq!(snapshot.fence, Some(Mark(3)));
+        assert_eq!(snapshot.fence, Some(RevocationMark(3)));
         let bodies = snapshot
             .entries
             .iter()

@@ -7,8 +7,8 @@ use tokio::time::timeout;
 
 use super::{Inner, NAME, SqliteStore, statements};
 use crate::store::{
-    Acquired, Entry, Family, LeaseKey, LeaseToken, Mark, Owner, Properties, RecordId, RecordKey,
-    Settlement, Snapshot, Store, StoreError, StoreFuture, Write, Written,
+    Acquired, Entry, Family, LeaseKey, LeaseToken, Owner, Properties, RecordId, RecordKey,
+    RevocationMark, Settlement, Snapshot, Store, StoreError, StoreFuture, Write, Written,
     sql::{DEADLINE, Failure, in_time, millis, read, row_keys, write_and_read_back},
 };
 
@@ -17,7 +17,7 @@ impl Inner {
         &self,
         owner: &Owner,
         writes: &[Write],
-        admitted_at: Option<Mark>,
+        admitted_at: Option<RevocationMark>,
     ) -> Result<Written, Failure> {
         let mut writer = self.link.writer().await?;
         let connection = &mut writer.connection;
@@ -35,7 +35,7 @@ impl Inner {
         }
         let last_end = statements::change(connection, owner, writes, now).await?;
         if admitted_at.is_some() {
-            let fence = found.fence.unwrap_or(Mark(0));
+            let fence = found.fence.unwrap_or(RevocationMark(0));
             statements::put_fence(connection, owner, fence, last_end).await?;
         }
         writer.commit().await?;
@@ -47,7 +47,7 @@ impl Inner {
         owner: &Owner,
         families: &[Family],
         keep_fence_for: Duration,
-    ) -> Result<Mark, Failure> {
+    ) -> Result<RevocationMark, Failure> {
         let mut writer = self.link.writer().await?;
         let connection = &mut writer.connection;
         let mark = statements::raise_counter(connection).await?;
@@ -128,7 +128,7 @@ impl Store for SqliteStore {
         &'a self,
         owner: &'a Owner,
         writes: &'a [Write],
-        admitted_at: Option<Mark>,
+        admitted_at: Option<RevocationMark>,
     ) -> StoreFuture<'a, Written> {
         in_time(NAME, async move {
             self.inner.ready().await?;
@@ -144,7 +144,7 @@ impl Store for SqliteStore {
         owner: &'a Owner,
         families: &'a [Family],
         keep_fence_for: Duration,
-    ) -> StoreFuture<'a, Mark> {
+    ) -> StoreFuture<'a, RevocationMark> {
         in_time(NAME, async move {
             self.inner.ready().await?;
             self.inner.revoke(owner, families, keep_fence_for).await

@@ -6,8 +6,8 @@ use sqlx::{Executor as _, Row as _, SqliteConnection, query, sqlite::SqliteRow};
 use crate::{
     clock::{Clock as _, SystemClock},
     store::{
-        Acquired, Change, Condition, Entry, Family, LeaseKey, LeaseToken, Mark, Owner, RecordId,
-        Settlement, Snapshot, Write,
+        Acquired, Change, Condition, Entry, Family, LeaseKey, LeaseToken, Owner, RecordId,
+        RevocationMark, Settlement, Snapshot, Write,
         sql::{
             Failure, Key, LATE_SETTLEMENT, Records, entry, family_bounds, fence_key, lease_key,
             left, list_start, millis, record_key,
@@ -160,7 +160,7 @@ pub(super) async fn change(
 pub(super) async fn put_fence(
     connection: &mut SqliteConnection,
     owner: &Owner,
-    mark: Mark,
+    mark: RevocationMark,
     expires_at: i64,
 ) -> Result<(), Failure> {
     let key = fence_key(owner);
@@ -170,19 +170,23 @@ pub(super) async fn put_fence(
 }
 
 /// Raises the revocation counter, which all namespaces share.
-pub(super) async fn raise_counter(connection: &mut SqliteConnection) -> Result<Mark, Failure> {
+pub(super) async fn raise_counter(
+    connection: &mut SqliteConnection,
+) -> Result<RevocationMark, Failure> {
     let raise = "UPDATE kycport_counter SET mark = mark + 1 RETURNING mark";
     mark(&connection.fetch_one(query(raise)).await?)
 }
 
-pub(super) async fn counter(connection: &mut SqliteConnection) -> Result<Mark, Failure> {
+pub(super) async fn counter(connection: &mut SqliteConnection) -> Result<RevocationMark, Failure> {
     let select = query("SELECT mark FROM kycport_counter");
     mark(&connection.fetch_one(select).await?)
 }
 
-fn mark(row: &SqliteRow) -> Result<Mark, Failure> {
+fn mark(row: &SqliteRow) -> Result<RevocationMark, Failure> {
     let mark: i64 = row.try_get(0)?;
-    Ok(Mark(u64::try_from(mark).map_err(|_| Failure::damaged())?))
+    Ok(RevocationMark(
+        u64::try_from(mark).map_err(|_| Failure::damaged())?,
+    ))
 }
 
 pub(super) async fn delete_families(

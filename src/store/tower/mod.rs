@@ -12,8 +12,8 @@ use tower_sessions::SessionStore;
 
 use self::bodies::Bodies;
 use super::{
-    Acquired, Entry, Family, LeaseKey, LeaseToken, Mark, Owner, Properties, RecordId, RecordKey,
-    Settlement, Snapshot, Store, StoreFuture, Write, Written,
+    Acquired, Entry, Family, LeaseKey, LeaseToken, Owner, Properties, RecordId, RecordKey,
+    RevocationMark, Settlement, Snapshot, Store, StoreFuture, Write, Written,
 };
 
 /// Store that saves sessions in an existing [`tower_sessions::SessionStore`] of the app.
@@ -26,7 +26,7 @@ use super::{
 /// | tower-sessions store | the content of each session, written once |
 /// | second store | an index entry for each session with a digest of its content; all other records, fences, leases and counters |
 ///
-/// A fence is the lowest [`Mark`](super::Mark) of an owner that is still valid.
+/// A fence is the lowest [`RevocationMark`](super::RevocationMark) of an owner that is still valid.
 ///
 /// With the feature `postgres`, both stores can be in one database:
 #[cfg_attr(feature = "postgres", doc = "```no_run")]
@@ -129,7 +129,7 @@ impl Store for TowerSessionsStore {
         &'a self,
         owner: &'a Owner,
         writes: &'a [Write],
-        admitted_at: Option<Mark>,
+        admitted_at: Option<RevocationMark>,
     ) -> StoreFuture<'a, Written> {
         self.write_both(owner, writes, admitted_at).boxed()
     }
@@ -139,7 +139,7 @@ impl Store for TowerSessionsStore {
         owner: &'a Owner,
         families: &'a [Family],
         keep_fence_for: Duration,
-    ) -> StoreFuture<'a, Mark> {
+    ) -> StoreFuture<'a, RevocationMark> {
         self.revoke_both(owner, families, keep_fence_for).boxed()
     }
 

@@ -6,7 +6,9 @@ use futures_util::future;
 use tokio::time::timeout;
 
 use super::{
-    super::{Change, Condition, Family, Mark, Owner, RecordKey, StoreError, Write, Written},
+    super::{
+        Change, Condition, Family, Owner, RecordKey, RevocationMark, StoreError, Write, Written,
+    },
     TowerSessionsStore,
     bodies::{DEADLINE, NewBody},
     index::BodyRef,
@@ -86,7 +88,7 @@ impl TowerSessionsStore {
         &self,
         owner: &Owner,
         writes: &[Write],
-        admitted_at: Option<Mark>,
+        admitted_at: Option<RevocationMark>,
     ) -> Result<Written, StoreError> {
         let plan = Plan::new(owner, writes);
         // After an error, the index entry may exist although its body was removed. A session
@@ -105,7 +107,7 @@ impl TowerSessionsStore {
         &self,
         owner: &Owner,
         plan: &Plan,
-        admitted_at: Option<Mark>,
+        admitted_at: Option<RevocationMark>,
         garbage: &mut Vec<BodyRef>,
     ) -> Result<Written, StoreError> {
         // Store all bodies concurrently, because a batch changes only one or two sessions.
@@ -166,7 +168,7 @@ impl TowerSessionsStore {
         owner: &Owner,
         families: &[Family],
         keep_fence_for: Duration,
-    ) -> Result<Mark, StoreError> {
+    ) -> Result<RevocationMark, StoreError> {
         let bodies = if families.contains(&Family::Session) {
             let list = self
                 .atomic

@@ -124,7 +124,7 @@ where
             let (mut parts, body) = request.into_parts();
             match guard.authorize(&parts).await {
                 Ok(assurance) => {
-                    parts.extensions.insert(Assured(assurance));
+                    parts.extensions.insert(AcceptedAssurance(assurance));
                     ready.call(Request::from_parts(parts, body)).await
                 }
                 Err(answer) => Ok(answer),
@@ -190,9 +190,9 @@ impl Guard {
 
 /// Assurance that the [`Guard`] of this route accepted, as an extractor.
 #[derive(Debug, Clone)]
-pub struct Assured(pub Assurance);
+pub struct AcceptedAssurance(pub Assurance);
 
-/// Error of the extractor [`Assured`] on a route without a guard.
+/// Error of the extractor [`AcceptedAssurance`] on a route without a guard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("this route has no guard: add `.route_layer(kycport.require(tier))`")]
 pub struct MissingGuard;
@@ -204,7 +204,7 @@ impl IntoResponse for MissingGuard {
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Assured {
+impl<S: Sync> FromRequestParts<S> for AcceptedAssurance {
     type Rejection = MissingGuard;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, MissingGuard> {

@@ -14,7 +14,7 @@ use crate::{
         Authenticated, AuthorizationCode, CallbackParams, ExchangeError, LoginError,
         PendingAuthorization, printable,
     },
-    store::{Mark, Settlement, StoreError},
+    store::{RevocationMark, Settlement, StoreError},
     web::{
         context::RequestContext,
         evaluation::evaluate::Freshness,
@@ -223,7 +223,7 @@ async fn establish(
     context: &RequestContext,
     login: PendingLogin,
     sign_in: Authenticated,
-    mark: Mark,
+    mark: RevocationMark,
 ) -> Finished {
     let settings = context.settings();
     let person = (

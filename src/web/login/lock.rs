@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::{
     secret::Secret,
-    store::{Acquired, LeaseFamily, LeaseKey, LeaseToken, Mark, Settlement, StoreError},
+    store::{Acquired, LeaseFamily, LeaseKey, LeaseToken, RevocationMark, Settlement, StoreError},
     web::context::RequestContext,
 };
 
@@ -25,7 +25,7 @@ const SIGNED_IN: &[u8] = b"signed_in";
 /// Result of acquiring the lock.
 pub(super) enum LockOutcome {
     /// This callback completes the login.
-    Acquired(Mark),
+    Acquired(RevocationMark),
     /// Another callback has completed the login. The response to that callback sets the session
     /// cookie.
     SignedIn,

@@ -13,7 +13,7 @@ use crate::{
     kyc::{Assurance, AssuranceSource, Latest, LatestAssurances},
     observe::{self, Cause},
     oidc::Authenticated,
-    store::{Change, Condition, Mark, Owner, StoreError, Write, Written},
+    store::{Change, Condition, Owner, RevocationMark, StoreError, Write, Written},
 };
 
 /// Maximum number of sessions of one person. A further login ends the oldest session.
@@ -27,7 +27,7 @@ const MAX_REPLACEMENTS: usize = 3;
 pub(in crate::web) struct NewSession<'a> {
     pub(in crate::web) sign_in: Authenticated,
     /// Value of the revocation counter when the login acquired its lock.
-    pub(in crate::web) mark: Mark,
+    pub(in crate::web) mark: RevocationMark,
     /// Session that the new session replaces in the browser.
     pub(in crate::web) replaces: Option<&'a SessionKey>,
 }

@@ -6,7 +6,7 @@ use crate::{
     clock::Timestamp,
     secret::{Secret, at_rest},
     state::Stored,
-    store::{Family, Mark},
+    store::{Family, RevocationMark},
 };
 
 /// Record of a session: the person who signed in. The record never changes until it is deleted.
@@ -34,8 +34,8 @@ impl Session {
     /// Returns whether the session is older than the latest revocation. The fence is the lowest
     /// mark that is still valid. If the fence is missing, returns true, because the lost fence may
     /// have recorded a revocation.
-    pub(super) fn is_revoked(&self, fence: Option<Mark>) -> bool {
-        fence.is_none_or(|fence| fence > Mark(self.mark))
+    pub(super) fn is_revoked(&self, fence: Option<RevocationMark>) -> bool {
+        fence.is_none_or(|fence| fence > RevocationMark(self.mark))
     }
 }
 

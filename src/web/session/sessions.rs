@@ -22,8 +22,8 @@ use crate::{
     oidc::TokenSet,
     state::{Found, Memo, State, Stored as _},
     store::{
-        Change, Condition, Entry, Family, Mark, Owner, RecordId, RecordKey, Snapshot, StoreError,
-        Write,
+        Change, Condition, Entry, Family, Owner, RecordId, RecordKey, RevocationMark, Snapshot,
+        StoreError, Write,
     },
 };
 
@@ -147,7 +147,7 @@ impl SessionRecords {
     fn times(
         &self,
         session: &Session,
-        fence: Option<Mark>,
+        fence: Option<RevocationMark>,
         activity: Option<&Activity>,
     ) -> Option<(Timestamp, Timestamp)> {
         if session.is_revoked(fence) {

@@ -14,7 +14,7 @@ use crate::{
     secret::Secret,
     web::{
         context::RequestContext,
-        guard::{denial_response, layer::Assured},
+        guard::{denial_response, layer::AcceptedAssurance},
         pages::problem::Problem,
         request::audience::Audience,
         session::{AccessTokenError, LiveSession, SessionId},
@@ -162,8 +162,8 @@ async fn find(
         Ok(Some(live)) => {
             context.touch(&live).await;
             // A guard on the route has evaluated the assurance, and may have queried KYCPort.
-            let assurance = match parts.extensions.get::<Assured>() {
-                Some(Assured(assurance)) => assurance.clone(),
+            let assurance = match parts.extensions.get::<AcceptedAssurance>() {
+                Some(AcceptedAssurance(assurance)) => assurance.clone(),
                 None => live.latest.or_unknown(live.session.created_at),
             };
             Ok(Some(SignedIn {

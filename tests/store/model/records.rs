@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use kycport::store::{
-    Change, Condition, Entry, Family, Mark, Owner, RecordId, RecordKey, Snapshot, Write, Written,
+    Change, Condition, Entry, Family, Owner, RecordId, RecordKey, RevocationMark, Snapshot, Write,
+    Written,
 };
 
 /// Time of the model.
@@ -20,7 +21,7 @@ pub(super) struct Records {
 
 /// Fence of an owner. The store must keep the fence until a time, and may keep it longer.
 struct Fence {
-    mark: Mark,
+    mark: RevocationMark,
     until: Ticks,
 }
 
@@ -30,7 +31,7 @@ impl Records {
         (now < *until).then_some(entry)
     }
 
-    pub(super) fn fence(&self, owner: Owner) -> Option<Mark> {
+    pub(super) fn fence(&self, owner: Owner) -> Option<RevocationMark> {
         self.fences.get(&owner).map(|fence| fence.mark)
     }
 
@@ -80,7 +81,7 @@ impl Records {
         &mut self,
         owner: Owner,
         writes: &[Write],
-        admitted_at: Option<Mark>,
+        admitted_at: Option<RevocationMark>,
         now: Ticks,
         ticks: impl Fn(std::time::Duration) -> Ticks,
     ) -> Written {
@@ -121,7 +122,7 @@ impl Records {
         }
         if admitted_at.is_some() {
             let fence = self.fences.entry(owner).or_insert(Fence {
-                mark: Mark(0),
+                mark: RevocationMark(0),
                 until: longest,
             });
             fence.until = fence.until.max(longest);
@@ -133,7 +134,7 @@ impl Records {
         &mut self,
         owner: Owner,
         families: &[Family],
-        mark: Mark,
+        mark: RevocationMark,
         until: Ticks,
         now: Ticks,
     ) {

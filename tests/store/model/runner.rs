@@ -4,8 +4,8 @@ use std::{collections::HashMap, fmt::Debug, time::Duration};
 
 use bytes::Bytes;
 use kycport::store::{
-    Acquired, Change, Condition, Family, LeaseFamily, LeaseKey, LeaseToken, Mark, Owner, RecordId,
-    RecordKey, Settlement, Store, Write,
+    Acquired, Change, Condition, Family, LeaseFamily, LeaseKey, LeaseToken, Owner, RecordId,
+    RecordKey, RevocationMark, Settlement, Store, Write,
 };
 
 use super::{
@@ -44,7 +44,7 @@ pub(super) struct Runner<'a> {
     namespaces: [[u8; 16]; 2],
     /// Mark of the last revocation and highest mark of each namespace. A mark is a value of the
     /// revocation counter.
-    marks: HashMap<[u8; 16], (Mark, Mark)>,
+    marks: HashMap<[u8; 16], (RevocationMark, RevocationMark)>,
 }
 
 impl<'a> Runner<'a> {
@@ -176,7 +176,10 @@ impl<'a> Runner<'a> {
         let expected = self.leases.acquire(&key, token, length, self.now);
         let fits = match (&found, &expected) {
             (Acquired::Granted { mark }, Expected::Granted) => {
-                let marks = self.marks.entry(key.namespace).or_insert((Mark(0), *mark));
+                let marks = self
+                    .marks
+                    .entry(key.namespace)
+                    .or_insert((RevocationMark(0), *mark));
                 marks.1 = marks.1.max(*mark);
                 *mark >= marks.0
             }
@@ -302,13 +305,13 @@ impl<'a> Runner<'a> {
     }
 
     /// Returns `None`, or a mark near the owner's fence.
-    fn mark(&mut self, owner: Owner) -> Option<Mark> {
+    fn mark(&mut self, owner: Owner) -> Option<RevocationMark> {
         let marks = self.marks.get(&owner.namespace);
-        let highest = marks.map_or(Mark(0), |(_, highest)| *highest);
-        let fence = self.records.fence(owner).unwrap_or(Mark(0));
+        let highest = marks.map_or(RevocationMark(0), |(_, highest)| *highest);
+        let fence = self.records.fence(owner).unwrap_or(RevocationMark(0));
         match self.random.below(6) {
             0..2 => None,
-            2 => Some(Mark(fence.0.saturating_sub(1))),
+            2 => Some(RevocationMark(fence.0.saturating_sub(1))),
             3 => Some(fence),
             _ => Some(highest),
         }

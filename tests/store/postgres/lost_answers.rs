@@ -7,7 +7,7 @@ use std::sync::{
 
 use bytes::Bytes;
 use kycport::store::{
-    Acquired, Condition, LeaseToken, Mark, PostgresStore, Settlement, Store as _, Written,
+    Acquired, Condition, LeaseToken, PostgresStore, RevocationMark, Settlement, Store as _, Written,
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -108,11 +108,17 @@ async fn a_repeated_write_recognises_its_own_result() {
     let owner = random_owner();
     let writes = [put(random_session(), Condition::Absent)];
     proxy.lose(1);
-    let written = store.write(&owner, &writes, Some(Mark(0))).await.unwrap();
+    let written = store
+        .write(&owner, &writes, Some(RevocationMark(0)))
+        .await
+        .unwrap();
     assert_eq!(written, Written::Applied);
     assert!(has(&store, &owner, writes[0].key).await);
     // The second write conflicts if no response was lost.
-    let written = store.write(&owner, &writes, Some(Mark(0))).await.unwrap();
+    let written = store
+        .write(&owner, &writes, Some(RevocationMark(0)))
+        .await
+        .unwrap();
     assert!(matches!(written, Written::Conflict(_)), "{written:?}");
 }
 
@@ -125,7 +131,10 @@ async fn the_result_of_another_write_is_a_conflict() {
     let key = create(&store, &owner).await;
     proxy.lose(1);
     let writes = [put(key, Condition::Absent)];
-    let written = store.write(&owner, &writes, Some(Mark(0))).await.unwrap();
+    let written = store
+        .write(&owner, &writes, Some(RevocationMark(0)))
+        .await
+        .unwrap();
     assert!(matches!(written, Written::Conflict(_)), "{written:?}");
 }
 

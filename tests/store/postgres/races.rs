@@ -3,8 +3,8 @@
 //! operation therefore waits for the first operation.
 
 use kycport::store::{
-    Change, Condition, LeaseFamily, LeaseKey, LeaseToken, Mark, Owner, PostgresStore, RecordKey,
-    Store, StoreError, Write, Written,
+    Change, Condition, LeaseFamily, LeaseKey, LeaseToken, Owner, PostgresStore, RecordKey,
+    RevocationMark, Store, StoreError, Write, Written,
 };
 use sqlx::{Connection as _, PgConnection};
 use tokio::task::JoinHandle;
@@ -30,18 +30,18 @@ impl RaceTest {
         })
     }
 
-    fn revoke(&self) -> Outcome<Mark> {
+    fn revoke(&self) -> Outcome<RevocationMark> {
         let (store, owner) = (self.store.clone(), self.owner);
         tokio::spawn(async move { store.revoke(&owner, &REVOKED, LONG).await })
     }
 
-    fn write(&self, write: Write, admitted_at: Option<Mark>) -> Outcome<Written> {
+    fn write(&self, write: Write, admitted_at: Option<RevocationMark>) -> Outcome<Written> {
         let (store, owner) = (self.store.clone(), self.owner);
         tokio::spawn(async move { store.write(&owner, &[write], admitted_at).await })
     }
 
     /// Returns the mark of a login that starts now: the value of the revocation counter.
-    async fn current_mark(&self) -> Mark {
+    async fn current_mark(&self) -> RevocationMark {
         let key = LeaseKey {
             namespace: self.owner.namespace,
             family: LeaseFamily::Login,
@@ -55,7 +55,7 @@ impl RaceTest {
         mark
     }
 
-    async fn fence(&self) -> Option<Mark> {
+    async fn fence(&self) -> Option<RevocationMark> {
         self.store.read(&self.owner, &[]).await.unwrap().fence
     }
 

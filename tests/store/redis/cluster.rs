@@ -9,8 +9,8 @@ use std::{
 };
 
 use kycport::store::{
-    Acquired, LeaseToken, Mark, Owner, RecordKey, RedisStore, Store as _, StoreError, Written,
-    conformance,
+    Acquired, LeaseToken, Owner, RecordKey, RedisStore, RevocationMark, Store as _, StoreError,
+    Written, conformance,
 };
 use tokio::{task::JoinSet, time::Instant};
 
@@ -45,10 +45,10 @@ async fn use_session(
 ) {
     while !stop.load(Ordering::Relaxed) {
         let snapshot = store.read(&owner, &[key]).await.unwrap();
-        assert!(snapshot.entries[0].is_some() && snapshot.fence == Some(Mark(0)));
+        assert!(snapshot.entries[0].is_some() && snapshot.fence == Some(RevocationMark(0)));
         let other = session();
         assert_eq!(
-            create(&store, &owner, other, Mark(0)).await,
+            create(&store, &owner, other, RevocationMark(0)).await,
             Ok(Written::Applied)
         );
         count.fetch_add(1, Ordering::Relaxed);
@@ -59,7 +59,7 @@ async fn use_session(
 async fn sign_in_and_out(store: &RedisStore, signed_in: &[(Owner, RecordKey)]) {
     for (owner, key) in signed_in {
         let snapshot = store.read(owner, &[*key]).await.unwrap();
-        assert!(snapshot.entries[0].is_some() && snapshot.fence == Some(Mark(0)));
+        assert!(snapshot.entries[0].is_some() && snapshot.fence == Some(RevocationMark(0)));
     }
     let (owner, key) = (owner_in_same_slot(&signed_in[0].0), session());
     let lease = login(owner.namespace);
@@ -91,7 +91,7 @@ async fn sessions_survive_the_migration_of_a_slot() {
     }
     for (owner, key) in &signed_in {
         assert_eq!(
-            create(&store, owner, *key, Mark(0)).await,
+            create(&store, owner, *key, RevocationMark(0)).await,
             Ok(Written::Applied)
         );
     }
@@ -147,7 +147,7 @@ async fn the_store_recovers_from_a_failover_and_flushed_scripts() {
     let store = cluster.store().wait_for_replicas(1);
     let (owner, key) = (Cluster::owner_on(0), session());
     assert_eq!(
-        create(&store, &owner, key, Mark(0)).await,
+        create(&store, &owner, key, RevocationMark(0)).await,
         Ok(Written::Applied)
     );
     let revoked = Cluster::owner_on(0);
@@ -162,7 +162,7 @@ async fn the_store_recovers_from_a_failover_and_flushed_scripts() {
     cluster.nodes[0].kill();
     eventually(true, async || store.read(&owner, &[key]).await.is_ok()).await;
     let snapshot = store.read(&owner, &[key]).await.unwrap();
-    assert!(snapshot.entries[0].is_some() && snapshot.fence == Some(Mark(0)));
+    assert!(snapshot.entries[0].is_some() && snapshot.fence == Some(RevocationMark(0)));
     let snapshot = store.read(&revoked, &[]).await.unwrap();
     assert_eq!(snapshot.fence, Some(fence));
     for node in &cluster.nodes[1..] {
@@ -170,7 +170,7 @@ async fn the_store_recovers_from_a_failover_and_flushed_scripts() {
     }
     let other = session();
     assert_eq!(
-        create(&store, &owner, other, Mark(0)).await,
+        create(&store, &owner, other, RevocationMark(0)).await,
         Ok(Written::Applied)
     );
     let denied = store.revoke(&owner, &REVOKED, MINUTE).await;
@@ -192,7 +192,7 @@ async fn a_dead_node_does_not_affect_others_and_recovers() {
     let owners = [0, 1, 2].map(|node| (Cluster::owner_on(node), session()));
     for (owner, key) in &owners {
         assert_eq!(
-            create(&store, owner, *key, Mark(0)).await,
+            create(&store, owner, *key, RevocationMark(0)).await,
             Ok(Written::Applied)
         );
     }
@@ -221,7 +221,7 @@ async fn a_silent_node_does_not_affect_others_and_recovers() {
     let owners = [0, 1, 2].map(|node| (Cluster::owner_on(node), session()));
     for (owner, key) in &owners {
         assert_eq!(
-            create(&store, owner, *key, Mark(0)).await,
+            create(&store, owner, *key, RevocationMark(0)).await,
             Ok(Written::Applied)
         );
     }

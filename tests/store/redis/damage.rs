@@ -1,8 +1,8 @@
 //! Tests with values that a server lost, and with values that another client wrote.
 
 use kycport::store::{
-    Acquired, Change, Condition, LeaseToken, Mark, RedisStore, Settlement, Store as _, StoreError,
-    Write, Written,
+    Acquired, Change, Condition, LeaseToken, RedisStore, RevocationMark, Settlement, Store as _,
+    StoreError, Write, Written,
 };
 
 use super::{
@@ -10,7 +10,7 @@ use super::{
     server::Server,
 };
 
-async fn current_mark(store: &RedisStore, namespace: [u8; 16]) -> Mark {
+async fn current_mark(store: &RedisStore, namespace: [u8; 16]) -> RevocationMark {
     let key = login(namespace);
     match store.acquire(&key, LeaseToken::random(), MINUTE).await {
         Ok(Acquired::Granted { mark }) => mark,
@@ -25,7 +25,7 @@ async fn a_lost_fence_reads_as_none() {
     };
     let (store, owner, key) = (server.store(), owner(), session());
     assert_eq!(
-        create(&store, &owner, key, Mark(0)).await,
+        create(&store, &owner, key, RevocationMark(0)).await,
         Ok(Written::Applied)
     );
     assert_eq!(server.command::<i64>(&["HDEL", &hash_of(&owner), "f"]), 1);
@@ -39,7 +39,7 @@ async fn a_lost_counter_restarts_above_all_earlier_marks() {
         return;
     };
     let (store, owner) = (server.store(), owner());
-    let (name, mut highest) = (counter_of(&owner.namespace), Mark(0));
+    let (name, mut highest) = (counter_of(&owner.namespace), RevocationMark(0));
     for _ in 0..3 {
         let claimed = current_mark(&store, owner.namespace).await;
         assert!(claimed >= highest);
@@ -85,7 +85,10 @@ async fn a_key_of_the_wrong_type_is_damaged_and_not_absent() {
     assert_eq!(store.read(&owner, &[key]).await, Err(damaged));
     let list = store.list(&owner, key.family, None, 9).await;
     assert_eq!(list, Err(damaged));
-    assert_eq!(create(&store, &owner, key, Mark(0)).await, Err(damaged));
+    assert_eq!(
+        create(&store, &owner, key, RevocationMark(0)).await,
+        Err(damaged)
+    );
     let revoked = store.revoke(&owner, &REVOKED, MINUTE).await;
     assert_eq!(revoked, Err(damaged));
 
@@ -113,7 +116,7 @@ async fn a_damaged_record_is_damaged_until_it_is_overwritten() {
     };
     let (store, owner, key) = (server.store(), owner(), session());
     assert_eq!(
-        create(&store, &owner, key, Mark(0)).await,
+        create(&store, &owner, key, RevocationMark(0)).await,
         Ok(Written::Applied)
     );
     let client = redis::Client::open(server.url()).unwrap();
@@ -144,13 +147,13 @@ async fn a_damaged_fence_invalidates_sessions_until_the_next_revocation() {
     };
     let (store, owner, key) = (server.store(), owner(), session());
     assert_eq!(
-        create(&store, &owner, key, Mark(0)).await,
+        create(&store, &owner, key, RevocationMark(0)).await,
         Ok(Written::Applied)
     );
     for fence in ["", "-1", "1e3", "nan"] {
         server.command::<i64>(&["HSET", &hash_of(&owner), "f", fence]);
         assert_eq!(store.read(&owner, &[key]).await, Err(StoreError::Damaged));
-        let written = create(&store, &owner, session(), Mark(u64::MAX)).await;
+        let written = create(&store, &owner, session(), RevocationMark(u64::MAX)).await;
         assert_eq!(written, Err(StoreError::Damaged));
     }
     let mark = store.revoke(&owner, &REVOKED, MINUTE).await.unwrap();
@@ -185,7 +188,7 @@ async fn a_write_without_changes_creates_no_key() {
             condition: Condition::Absent,
             change,
         };
-        let written = store.write(&owner, &[write], Some(Mark(0))).await;
+        let written = store.write(&owner, &[write], Some(RevocationMark(0))).await;
         assert_eq!(written, Ok(Written::Applied));
         assert_eq!(server.keys(""), [""; 0]);
     }
@@ -209,7 +212,7 @@ async fn logins_and_revocations_remove_expired_records() {
     let fields = || server.command::<i64>(&["HLEN", &hash_of(&owner)]);
     let kept = session();
     assert_eq!(
-        create(&store, &owner, kept, Mark(0)).await,
+        create(&store, &owner, kept, RevocationMark(0)).await,
         Ok(Written::Applied)
     );
     for _ in 0..2 {
@@ -220,7 +223,7 @@ async fn logins_and_revocations_remove_expired_records() {
         assert_eq!(fields(), 7);
         super::conformance::pass(std::time::Duration::from_millis(5)).await;
         let again = [put(kept, Condition::Any)];
-        let written = store.write(&owner, &again, Some(Mark(0))).await;
+        let written = store.write(&owner, &again, Some(RevocationMark(0))).await;
         assert_eq!(written, Ok(Written::Applied));
         assert_eq!(fields(), 2);
     }

@@ -1,7 +1,7 @@
 //! Tests that repeat an operation after its response was lost.
 
 use kycport::store::{
-    Acquired, Condition, LeaseFamily, LeaseKey, LeaseToken, Mark, RedisStore, Settlement,
+    Acquired, Condition, LeaseFamily, LeaseKey, LeaseToken, RedisStore, RevocationMark, Settlement,
     Store as _, StoreError, Written,
 };
 
@@ -18,7 +18,7 @@ async fn ready(store: &RedisStore) {
     let lease = login(owner.namespace);
     let acquired = store.acquire(&lease, LeaseToken::random(), MINUTE).await;
     assert!(matches!(acquired, Ok(Acquired::Granted { .. })));
-    let written = create(store, &owner, session(), Mark(0)).await;
+    let written = create(store, &owner, session(), RevocationMark(0)).await;
     assert_eq!(written, Ok(Written::Applied));
 }
 
@@ -33,9 +33,13 @@ async fn a_repeated_write_conflicts_with_its_own_version() {
 
     let write = [put(key, Condition::Absent)];
     proxy.lose_reply(1);
-    let lost = store.write(&owner, &write, Some(Mark(0))).await;
+    let lost = store.write(&owner, &write, Some(RevocationMark(0))).await;
     assert_eq!(lost, Err(StoreError::Unreachable));
-    let Written::Conflict(found) = store.write(&owner, &write, Some(Mark(0))).await.unwrap() else {
+    let Written::Conflict(found) = store
+        .write(&owner, &write, Some(RevocationMark(0)))
+        .await
+        .unwrap()
+    else {
         panic!("no conflict");
     };
     let version = found.entries[0].as_ref().unwrap().version;
@@ -116,7 +120,7 @@ async fn a_read_is_repeated_by_the_store() {
     let proxy = Proxy::start(server.port()).await;
     let (store, owner, key) = (proxy.store(), owner(), session());
     assert_eq!(
-        create(&store, &owner, key, Mark(0)).await,
+        create(&store, &owner, key, RevocationMark(0)).await,
         Ok(Written::Applied)
     );
     for _ in 0..3 {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kycport::store::{LeaseToken, Mark, RedisStore, Store as _, StoreError, Written};
+use kycport::store::{LeaseToken, RedisStore, RevocationMark, Store as _, StoreError, Written};
 use tokio::{task::JoinSet, time::Instant};
 
 use super::{
@@ -71,7 +71,7 @@ async fn a_closed_connection_is_replaced_without_a_failed_operation() {
     };
     let (store, owner) = (server.store(), owner());
     for _ in 0..5 {
-        let written = create(&store, &owner, session(), Mark(0)).await;
+        let written = create(&store, &owner, session(), RevocationMark(0)).await;
         assert_eq!(written, Ok(Written::Applied));
         server.disconnect_all();
         // The connection's task needs time to detect the closed connection.
@@ -86,7 +86,7 @@ async fn the_store_recovers_after_the_server_was_killed_and_restarted() {
     };
     let (store, owner, key) = (server.store(), owner(), session());
     assert_eq!(
-        create(&store, &owner, key, Mark(0)).await,
+        create(&store, &owner, key, RevocationMark(0)).await,
         Ok(Written::Applied)
     );
     let revoked = super::samples::owner();
@@ -99,7 +99,7 @@ async fn the_store_recovers_after_the_server_was_killed_and_restarted() {
     server.restart();
     eventually(Ok(()), async || store.check().await).await;
     let snapshot = store.read(&owner, &[key]).await.unwrap();
-    assert!(snapshot.entries[0].is_some() && snapshot.fence == Some(Mark(0)));
+    assert!(snapshot.entries[0].is_some() && snapshot.fence == Some(RevocationMark(0)));
     let snapshot = store.read(&revoked, &[]).await.unwrap();
     assert_eq!(snapshot.fence, Some(fence));
 }
@@ -111,7 +111,7 @@ async fn a_silent_server_times_out_and_recovers() {
     };
     let (store, owner, key) = (server.store(), owner(), session());
     assert_eq!(
-        create(&store, &owner, key, Mark(0)).await,
+        create(&store, &owner, key, RevocationMark(0)).await,
         Ok(Written::Applied)
     );
     server.pause();
@@ -123,7 +123,7 @@ async fn a_silent_server_times_out_and_recovers() {
     }
     // The server may execute a write from the silent period when the server resumes.
     let late = session();
-    let written = create(&store, &owner, late, Mark(0)).await;
+    let written = create(&store, &owner, late, RevocationMark(0)).await;
     assert_eq!(written, Err(StoreError::Timeout));
     for read in reads.join_all().await {
         assert_eq!(read, Err(StoreError::Timeout));
@@ -151,7 +151,7 @@ async fn operations_survive_a_short_silence() {
     };
     let (store, owner, key) = (server.store(), owner(), session());
     assert_eq!(
-        create(&store, &owner, key, Mark(0)).await,
+        create(&store, &owner, key, RevocationMark(0)).await,
         Ok(Written::Applied)
     );
     server.pause();
@@ -174,7 +174,7 @@ async fn a_dropped_operation_does_not_affect_others() {
     };
     let (store, owner, key) = (server.store(), owner(), session());
     let first = put(key, kycport::store::Condition::Any);
-    let written = store.write(&owner, &[first], Some(Mark(0))).await;
+    let written = store.write(&owner, &[first], Some(RevocationMark(0))).await;
     assert_eq!(written, Ok(Written::Applied));
     let mut dropped = 0;
     for round in 0..400 {

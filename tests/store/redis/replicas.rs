@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join;
 use kycport::store::{
-    Change, Condition, Family, Mark, RecordKey, Store as _, StoreError, Write, Written,
+    Change, Condition, Family, RecordKey, RevocationMark, Store as _, StoreError, Write, Written,
 };
 use tokio::time::Instant;
 
@@ -31,7 +31,7 @@ async fn a_revocation_waits_for_the_replicas() {
     for _ in 0..5 {
         let key = session();
         assert_eq!(
-            create(&store, &owner, key, Mark(u64::MAX)).await,
+            create(&store, &owner, key, RevocationMark(u64::MAX)).await,
             Ok(Written::Applied)
         );
         let mark = store.revoke(&owner, &REVOKED, MINUTE).await.unwrap();
@@ -43,7 +43,7 @@ async fn a_revocation_waits_for_the_replicas() {
     replica.kill();
     let key = session();
     assert_eq!(
-        create(&store, &owner, key, Mark(u64::MAX)).await,
+        create(&store, &owner, key, RevocationMark(u64::MAX)).await,
         Ok(Written::Applied)
     );
     let start = Instant::now();
@@ -96,7 +96,10 @@ async fn a_write_that_only_deletes_waits_for_the_replicas() {
     .await;
     let key = session();
     for _ in 0..5 {
-        assert_eq!(create(&store, &owner, key, Mark(0)).await, applied());
+        assert_eq!(
+            create(&store, &owner, key, RevocationMark(0)).await,
+            applied()
+        );
         assert_eq!(store.write(&owner, &sign_out(key), None).await, applied());
         // The replica has the deletion when the store reports success. Only the fence remains. A
         // fence is the lowest mark that is still valid.
@@ -107,7 +110,10 @@ async fn a_write_that_only_deletes_waits_for_the_replicas() {
     replica.pause();
     // A write that stores a record does not wait for the replicas.
     let start = Instant::now();
-    assert_eq!(create(&store, &owner, key, Mark(0)).await, applied());
+    assert_eq!(
+        create(&store, &owner, key, RevocationMark(0)).await,
+        applied()
+    );
     let created = start.elapsed();
     let start = Instant::now();
     let deleted = store.write(&owner, &sign_out(key), None).await;

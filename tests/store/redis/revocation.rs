@@ -1,7 +1,7 @@
 //! Tests of a revocation and a login in every order.
 
 use kycport::store::{
-    Acquired, LeaseToken, Mark, Owner, RecordKey, RedisStore, Store as _, Written,
+    Acquired, LeaseToken, Owner, RecordKey, RedisStore, RevocationMark, Store as _, Written,
 };
 
 use super::{
@@ -10,7 +10,7 @@ use super::{
     server::Server,
 };
 
-async fn login_mark(store: &RedisStore, owner: &Owner) -> Mark {
+async fn login_mark(store: &RedisStore, owner: &Owner) -> RevocationMark {
     let key = login(owner.namespace);
     match store.acquire(&key, LeaseToken::random(), MINUTE).await {
         Ok(Acquired::Granted { mark }) => mark,
@@ -18,7 +18,12 @@ async fn login_mark(store: &RedisStore, owner: &Owner) -> Mark {
     }
 }
 
-async fn is_signed_in(store: &RedisStore, owner: &Owner, key: RecordKey, mark: Mark) -> bool {
+async fn is_signed_in(
+    store: &RedisStore,
+    owner: &Owner,
+    key: RecordKey,
+    mark: RevocationMark,
+) -> bool {
     let snapshot = store.read(owner, &[key]).await.unwrap();
     snapshot.entries[0].is_some() && snapshot.fence.is_some_and(|fence| fence <= mark)
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use kycport::store::{
-    Change, Condition, Family, LeaseFamily, LeaseKey, Mark, Owner, RecordId, RecordKey, RedisStore,
-    Store as _, StoreError, Write, Written,
+    Change, Condition, Family, LeaseFamily, LeaseKey, Owner, RecordId, RecordKey, RedisStore,
+    RevocationMark, Store as _, StoreError, Write, Written,
 };
 use rand::Rng as _;
 
@@ -62,7 +62,7 @@ pub(crate) async fn create(
     store: &RedisStore,
     owner: &Owner,
     key: RecordKey,
-    mark: Mark,
+    mark: RevocationMark,
 ) -> Result<Written, StoreError> {
     let write = put(key, Condition::Absent);
     store.write(owner, &[write], Some(mark)).await

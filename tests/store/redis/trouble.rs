@@ -1,7 +1,7 @@
 //! Tests with servers that respond with errors.
 
 use kycport::store::{
-    Acquired, LeaseToken, Mark, RedisStore, Store as _, StoreError, Written, conformance,
+    Acquired, LeaseToken, RedisStore, RevocationMark, Store as _, StoreError, Written, conformance,
 };
 
 use super::{
@@ -21,13 +21,13 @@ async fn a_replica_is_read_only_until_it_is_promoted() {
     };
     let (store, owner, key) = (server.store(), owner(), session());
     assert_eq!(
-        create(&store, &owner, key, Mark(0)).await,
+        create(&store, &owner, key, RevocationMark(0)).await,
         Ok(Written::Applied)
     );
     let dead = free_port().to_string();
     server.command::<()>(&["REPLICAOF", "127.0.0.1", &dead]);
     let read_only = StoreError::ReadOnly;
-    let written = create(&store, &owner, session(), Mark(0)).await;
+    let written = create(&store, &owner, session(), RevocationMark(0)).await;
     assert_eq!(written, Err(read_only));
     let revoked = store.revoke(&owner, &REVOKED, MINUTE).await;
     assert_eq!(revoked, Err(read_only));
@@ -66,7 +66,7 @@ async fn a_full_server_rejects_writes_and_accepts_revocations() {
     };
     let (store, owner, key) = (server.store(), owner(), session());
     assert_eq!(
-        create(&store, &owner, key, Mark(0)).await,
+        create(&store, &owner, key, RevocationMark(0)).await,
         Ok(Written::Applied)
     );
     let (held, token) = (login(owner.namespace), LeaseToken::random());
@@ -75,7 +75,7 @@ async fn a_full_server_rejects_writes_and_accepts_revocations() {
     server.set("maxmemory", "1");
     let full = StoreError::Full;
     assert_eq!(store.check().await, Err(full));
-    let written = create(&store, &owner, session(), Mark(0)).await;
+    let written = create(&store, &owner, session(), RevocationMark(0)).await;
     assert_eq!(written, Err(full));
     let lease = login(random());
     let acquired = store.acquire(&lease, token, MINUTE).await;
@@ -100,7 +100,7 @@ async fn a_full_server_rejects_writes_and_accepts_revocations() {
     );
 }
 
-fn acquired_mark(acquired: &Result<Acquired, StoreError>) -> Mark {
+fn acquired_mark(acquired: &Result<Acquired, StoreError>) -> RevocationMark {
     match acquired {
         Ok(Acquired::Granted { mark }) => *mark,
         other => panic!("{other:?}"),
@@ -118,7 +118,7 @@ async fn an_eviction_removes_sessions_and_fence_together() {
         for _ in 0..1000 {
             let (owner, key) = (owner(), session());
             assert_eq!(
-                create(&store, &owner, key, Mark(0)).await,
+                create(&store, &owner, key, RevocationMark(0)).await,
                 Ok(Written::Applied)
             );
             owners.push((owner, key));
@@ -147,12 +147,12 @@ async fn a_server_that_loads_its_data_is_starting() {
     };
     let (store, first, key) = (server.store(), owner(), session());
     assert_eq!(
-        create(&store, &first, key, Mark(0)).await,
+        create(&store, &first, key, RevocationMark(0)).await,
         Ok(Written::Applied)
     );
     for _ in 0..1000 {
         assert_eq!(
-            create(&store, &owner(), session(), Mark(0)).await,
+            create(&store, &owner(), session(), RevocationMark(0)).await,
             Ok(Written::Applied)
         );
     }

@@ -6,8 +6,8 @@ use std::{
 };
 
 use kycport::store::{
-    Acquired, Condition, LeaseFamily, LeaseKey, LeaseToken, Mark, SqliteStore, Store as _,
-    StoreError, Written,
+    Acquired, Condition, LeaseFamily, LeaseKey, LeaseToken, RevocationMark, SqliteStore,
+    Store as _, StoreError, Written,
 };
 
 use super::directory::Directory;
@@ -99,7 +99,7 @@ async fn a_revocation_applies_in_other_processes() {
         let creation = {
             let one = one.clone();
             let writes = [put(session, Condition::Absent)];
-            tokio::spawn(async move { one.write(&owner, &writes, Some(Mark(0))).await })
+            tokio::spawn(async move { one.write(&owner, &writes, Some(RevocationMark(0))).await })
         };
         let mark = other.revoke(&owner, &REVOKED, LONG).await.unwrap();
         let created = creation.await.unwrap().unwrap();

@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kycport::store::{
-    Change, Condition, Family, Mark, MemoryStore, Owner, RecordId, RecordKey, Store, StoreError,
-    TowerSessionsStore, Write, Written,
+    Change, Condition, Family, MemoryStore, Owner, RecordId, RecordKey, RevocationMark, Store,
+    StoreError, TowerSessionsStore, Write, Written,
 };
 use rand::Rng as _;
 use tokio::sync::Mutex;
@@ -50,7 +50,9 @@ impl Pair {
 
     async fn create(&self, key: RecordKey, version: u64) -> Result<Written, StoreError> {
         let write = put(key, Condition::Absent, version, body_of(version));
-        self.store.write(&self.owner, &[write], Some(Mark(0))).await
+        self.store
+            .write(&self.owner, &[write], Some(RevocationMark(0)))
+            .await
     }
 
     async fn delete(&self, key: RecordKey) -> Result<Written, StoreError> {

@@ -7,8 +7,9 @@ use std::{
 
 use futures_util::FutureExt as _;
 use kycport::store::{
-    Acquired, Entry, Family, LeaseKey, LeaseToken, Mark, MemoryStore, Owner, Properties, RecordId,
-    RecordKey, Settlement, Snapshot, Store, StoreError, StoreFuture, Write, Written,
+    Acquired, Entry, Family, LeaseKey, LeaseToken, MemoryStore, Owner, Properties, RecordId,
+    RecordKey, RevocationMark, Settlement, Snapshot, Store, StoreError, StoreFuture, Write,
+    Written,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +91,7 @@ impl Store for TestSecond {
         &'a self,
         owner: &'a Owner,
         writes: &'a [Write],
-        admitted_at: Option<Mark>,
+        admitted_at: Option<RevocationMark>,
     ) -> StoreFuture<'a, Written> {
         self.run(Op::Write, self.inner.write(owner, writes, admitted_at))
     }
@@ -100,7 +101,7 @@ impl Store for TestSecond {
         owner: &'a Owner,
         families: &'a [Family],
         keep_fence_for: Duration,
-    ) -> StoreFuture<'a, Mark> {
+    ) -> StoreFuture<'a, RevocationMark> {
         let revoke = self.inner.revoke(owner, families, keep_fence_for);
         self.run(Op::Revoke, revoke)
     }

@@ -1,6 +1,6 @@
 //! Tests with faults of the second store: failures, hangs and lost responses.
 
-use kycport::store::{Condition, Family, Mark, Store as _, StoreError, Written};
+use kycport::store::{Condition, Family, RevocationMark, Store as _, StoreError, Written};
 
 use super::{
     HOUR, Pair, body_of, put,
@@ -35,7 +35,7 @@ async fn a_revocation_succeeds_although_the_index_cannot_be_read() {
     let _ = pair.create(session(1), 1).await.unwrap();
     pair.second.break_on(Op::List, Fault::Fails);
     let revoke = pair.store.revoke(&pair.owner, &[Family::Session], HOUR);
-    assert!(revoke.await.unwrap() > Mark(0));
+    assert!(revoke.await.unwrap() > RevocationMark(0));
     pair.second.repair();
     assert_eq!(pair.read(session(1)).await.unwrap(), None);
     let created = pair.create(session(1), 2).await.unwrap();

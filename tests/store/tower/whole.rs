@@ -63,7 +63,7 @@ async fn a_rejected_write_keeps_the_session_and_leaves_no_body() {
     assert_eq!(pair.sessions.ids().len(), 1);
 
     let revoked = pair.store.revoke(&pair.owner, &[], HOUR).await.unwrap();
-    assert!(revoked > kycport::store::Mark(0));
+    assert!(revoked > kycport::store::RevocationMark(0));
     assert_eq!(pair.create(session(2), 3).await.unwrap(), Written::Fenced);
     assert_eq!(pair.sessions.ids().len(), 1);
     assert_eq!(pair.read(session(1)).await.unwrap(), Some(body_of(1)));

@@ -7,8 +7,9 @@ use bytes::Bytes;
 use kycport::{
     TestClock,
     store::{
-        Acquired, Change, Condition, Entry, Family, LeaseFamily, LeaseKey, LeaseToken, Mark,
-        MemoryStore, Owner, RecordId, RecordKey, Settlement, Snapshot, Store as _, Write, Written,
+        Acquired, Change, Condition, Entry, Family, LeaseFamily, LeaseKey, LeaseToken, MemoryStore,
+        Owner, RecordId, RecordKey, RevocationMark, Settlement, Snapshot, Store as _, Write,
+        Written,
     },
 };
 
@@ -21,15 +22,15 @@ struct Edits {
     key: fn(&mut RecordKey),
     write: fn(&mut Write),
     lifetime: fn(&mut Duration),
-    admitted_at: fn(&mut Option<Mark>),
+    admitted_at: fn(&mut Option<RevocationMark>),
     read: fn(&mut Snapshot),
     conflict: fn(&mut Snapshot),
     families: fn(&mut Vec<Family>),
     keep_fence_for: fn(&mut Duration),
     /// Changes every mark that the store returns. A mark is a value of the revocation counter.
-    mark: fn(&mut Mark),
+    mark: fn(&mut RevocationMark),
     /// Changes every mark that a lease returns.
-    granted: fn(&mut Mark),
+    granted: fn(&mut RevocationMark),
     after: fn(&mut Option<RecordId>),
     limit: fn(&mut usize),
     list: fn(&mut Vec<(RecordId, Entry)>),
@@ -90,7 +91,7 @@ impl Mutant for Edits {
         store: &MemoryStore,
         owner: &Owner,
         writes: &[Write],
-        admitted_at: Option<Mark>,
+        admitted_at: Option<RevocationMark>,
     ) -> Result<Written> {
         let mut writes = writes.to_vec();
         for write in &mut writes {
@@ -115,7 +116,7 @@ impl Mutant for Edits {
         owner: &Owner,
         families: &[Family],
         keep_fence_for: Duration,
-    ) -> Result<Mark> {
+    ) -> Result<RevocationMark> {
         let families = edited(&families.to_vec(), self.families);
         let keep_fence_for = edited(&keep_fence_for, self.keep_fence_for);
         let owner = edited(owner, self.owner);
@@ -282,10 +283,10 @@ async fn the_suite_detects_faults_of_fences() {
         "a revocation keeps its fence for the given time, and longer if live records need it";
     #[rustfmt::skip]
     let cases: [Case; 10] = [
-        ("every write stores a fence", Edits { admitted_at: |it| *it = it.or(Some(Mark(u64::MAX))), ..NONE }, none),
+        ("every write stores a fence", Edits { admitted_at: |it| *it = it.or(Some(RevocationMark(u64::MAX))), ..NONE }, none),
         ("no write stores a fence", Edits { admitted_at: |it| *it = None, ..NONE }, first),
-        ("the fence is ignored", Edits { admitted_at: |it| *it = it.map(|_| Mark(u64::MAX)), ..NONE }, fenced),
-        ("an equal mark is fenced", Edits { admitted_at: |it| *it = it.map(|it| Mark(it.0.saturating_sub(1))), ..NONE }, fenced),
+        ("the fence is ignored", Edits { admitted_at: |it| *it = it.map(|_| RevocationMark(u64::MAX)), ..NONE }, fenced),
+        ("an equal mark is fenced", Edits { admitted_at: |it| *it = it.map(|it| RevocationMark(it.0.saturating_sub(1))), ..NONE }, fenced),
         ("a session survives", Edits { families: |it| it.retain(|it| *it != Family::Session), ..NONE }, revoked),
         ("all families are deleted", Edits { families: |it| *it = Family::ALL.to_vec(), ..NONE }, revoked),
         ("the counter stops", Edits { mark: |it| it.0 = it.0.min(2), ..NONE }, marks),
@@ -358,7 +359,7 @@ async fn the_suite_detects_faults_of_leases() {
     let forgotten = "completed work is remembered for the given time, regardless of the lease";
     #[rustfmt::skip]
     let cases: [Case; 12] = [
-        ("a lease is granted twice", Edits { acquired: |it| if let Acquired::Held(_) = it { *it = Acquired::Granted { mark: Mark(0) } }, ..NONE }, granted),
+        ("a lease is granted twice", Edits { acquired: |it| if let Acquired::Held(_) = it { *it = Acquired::Granted { mark: RevocationMark(0) } }, ..NONE }, granted),
         ("the remaining time of a lease is zero", Edits { acquired: |it| if let Acquired::Held(left) = it { *left = Duration::ZERO }, ..NONE }, granted),
         ("the remaining time of a lease is too long", Edits { acquired: |it| if let Acquired::Held(left) = it { *left *= 2 }, ..NONE }, granted),
         ("everything is settled", Edits { settled: |it| *it = true, ..NONE }, unknown),

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use kycport::{
     Clock as _, TestClock, Timestamp,
     store::{
-        Change, Condition, Family, Mark, MemoryStore, Owner, RecordId, RecordKey, Snapshot,
-        Store as _, Write, Written,
+        Change, Condition, Family, MemoryStore, Owner, RecordId, RecordKey, RevocationMark,
+        Snapshot, Store as _, Write, Written,
     },
 };
 
@@ -18,12 +18,12 @@ use super::{Mutant, Result, violates, violates_with};
 
 /// Stores a wrong fence when a write has a mark.
 struct Overwrites {
-    fences: Mutex<HashMap<Owner, Mark>>,
-    fence: fn(Mark) -> Mark,
+    fences: Mutex<HashMap<Owner, RevocationMark>>,
+    fence: fn(RevocationMark) -> RevocationMark,
 }
 
 impl Overwrites {
-    fn with(fence: fn(Mark) -> Mark) -> Self {
+    fn with(fence: fn(RevocationMark) -> RevocationMark) -> Self {
         Self {
             fences: Mutex::default(),
             fence,
@@ -51,7 +51,7 @@ impl Mutant for Overwrites {
         store: &MemoryStore,
         owner: &Owner,
         writes: &[Write],
-        admitted_at: Option<Mark>,
+        admitted_at: Option<RevocationMark>,
     ) -> Result<Written> {
         let written = store.write(owner, writes, admitted_at).await?;
         if let (Written::Applied, Some(mark)) = (&written, admitted_at) {
@@ -67,7 +67,7 @@ impl Mutant for Overwrites {
         owner: &Owner,
         families: &[Family],
         keep_fence_for: Duration,
-    ) -> Result<Mark> {
+    ) -> Result<RevocationMark> {
         self.fences.lock().unwrap().remove(owner);
         store.revoke(owner, families, keep_fence_for).await
     }
@@ -82,7 +82,7 @@ async fn the_suite_detects_a_first_fence_other_than_0() {
 #[tokio::test]
 async fn the_suite_detects_a_fence_reset_by_a_write() {
     let rule = "a write does not change an existing fence";
-    violates(Overwrites::with(|_| Mark(0)), rule).await;
+    violates(Overwrites::with(|_| RevocationMark(0)), rule).await;
 }
 
 /// Stores a fence although the write conflicts.
@@ -95,7 +95,7 @@ impl Mutant for FenceOfAConflict {
         store: &MemoryStore,
         owner: &Owner,
         writes: &[Write],
-        admitted_at: Option<Mark>,
+        admitted_at: Option<RevocationMark>,
     ) -> Result<Written> {
         let written = store.write(owner, writes, admitted_at).await?;
         if let Written::Conflict(_) = written {
@@ -133,7 +133,7 @@ impl Mutant for FencedDeletes {
         store: &MemoryStore,
         owner: &Owner,
         writes: &[Write],
-        admitted_at: Option<Mark>,
+        admitted_at: Option<RevocationMark>,
     ) -> Result<Written> {
         let written = store.write(owner, writes, admitted_at).await?;
         if written == Written::Fenced {
@@ -160,7 +160,7 @@ impl Mutant for ConflictFirst {
         store: &MemoryStore,
         owner: &Owner,
         writes: &[Write],
-        admitted_at: Option<Mark>,
+        admitted_at: Option<RevocationMark>,
     ) -> Result<Written> {
         let mut checks = writes.to_vec();
         for check in &mut checks {
@@ -190,7 +190,7 @@ impl Mutant for NoFence {
         owner: &Owner,
         families: &[Family],
         _: Duration,
-    ) -> Result<Mark> {
+    ) -> Result<RevocationMark> {
         for family in families {
             for (id, _) in store.list(owner, *family, None, usize::MAX).await? {
                 let delete = Write {
@@ -203,7 +203,7 @@ impl Mutant for NoFence {
         }
         let mut counter = self.0.lock().unwrap();
         *counter += 1;
-        Ok(Mark(*counter))
+        Ok(RevocationMark(*counter))
     }
 }
 
@@ -285,7 +285,7 @@ impl Mutant for FenceTimes {
         store: &MemoryStore,
         owner: &Owner,
         writes: &[Write],
-        admitted_at: Option<Mark>,
+        admitted_at: Option<RevocationMark>,
     ) -> Result<Written> {
         let written = store.write(owner, writes, admitted_at).await?;
         if admitted_at.is_some() && written == Written::Applied {
@@ -310,7 +310,7 @@ impl Mutant for FenceTimes {
         owner: &Owner,
         families: &[Family],
         keep_fence_for: Duration,
-    ) -> Result<Mark> {
+    ) -> Result<RevocationMark> {
         self.ends.lock().unwrap().remove(owner);
         store.revoke(owner, families, keep_fence_for).await
     }

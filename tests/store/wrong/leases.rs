@@ -59,7 +59,7 @@ impl Mutant for GrantsTwice {
         let waiting = waiting.get_mut(key).unwrap();
         *waiting -= 1;
         if *waiting > 0 && matches!(acquired, Acquired::Held(_)) {
-            let mark = kycport::store::Mark(0);
+            let mark = kycport::store::RevocationMark(0);
             return Ok(Acquired::Granted { mark });
         }
         Ok(acquired)

@@ -13,9 +13,9 @@ use async_trait::async_trait;
 use kycport::{
     TestClock,
     store::{
-        Acquired, Entry, Family, LeaseKey, LeaseToken, Mark, MemoryStore, Owner, Properties,
-        RecordId, RecordKey, Settlement, Snapshot, Store, StoreError, StoreFuture, Write, Written,
-        conformance,
+        Acquired, Entry, Family, LeaseKey, LeaseToken, MemoryStore, Owner, Properties, RecordId,
+        RecordKey, RevocationMark, Settlement, Snapshot, Store, StoreError, StoreFuture, Write,
+        Written, conformance,
     },
 };
 
@@ -38,7 +38,7 @@ trait Mutant: Send + Sync + 'static {
         store: &MemoryStore,
         owner: &Owner,
         writes: &[Write],
-        admitted_at: Option<Mark>,
+        admitted_at: Option<RevocationMark>,
     ) -> Result<Written> {
         store.write(owner, writes, admitted_at).await
     }
@@ -49,7 +49,7 @@ trait Mutant: Send + Sync + 'static {
         owner: &Owner,
         families: &[Family],
         keep_fence_for: Duration,
-    ) -> Result<Mark> {
+    ) -> Result<RevocationMark> {
         store.revoke(owner, families, keep_fence_for).await
     }
 
@@ -103,7 +103,7 @@ impl<M: Mutant> Store for MutantStore<M> {
         &'a self,
         owner: &'a Owner,
         writes: &'a [Write],
-        admitted_at: Option<Mark>,
+        admitted_at: Option<RevocationMark>,
     ) -> StoreFuture<'a, Written> {
         self.mutant.write(&self.inner, owner, writes, admitted_at)
     }
@@ -113,7 +113,7 @@ impl<M: Mutant> Store for MutantStore<M> {
         owner: &'a Owner,
         families: &'a [Family],
         keep_fence_for: Duration,
-    ) -> StoreFuture<'a, Mark> {
+    ) -> StoreFuture<'a, RevocationMark> {
         self.mutant
             .revoke(&self.inner, owner, families, keep_fence_for)
     }

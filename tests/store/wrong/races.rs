@@ -11,8 +11,8 @@ use std::{
 
 use async_trait::async_trait;
 use kycport::store::{
-    Change, Condition, Family, Mark, MemoryStore, Owner, RecordKey, Snapshot, Store as _, Write,
-    Written,
+    Change, Condition, Family, MemoryStore, Owner, RecordKey, RevocationMark, Snapshot, Store as _,
+    Write, Written,
 };
 use tokio::task::yield_now;
 
@@ -32,7 +32,7 @@ impl Mutant for Unlocked {
         store: &MemoryStore,
         owner: &Owner,
         writes: &[Write],
-        admitted_at: Option<Mark>,
+        admitted_at: Option<RevocationMark>,
     ) -> Result<Written> {
         let mut checks = writes.to_vec();
         for check in &mut checks {
@@ -101,7 +101,7 @@ impl Mutant for Interleaved {
         store: &MemoryStore,
         owner: &Owner,
         writes: &[Write],
-        admitted_at: Option<Mark>,
+        admitted_at: Option<RevocationMark>,
     ) -> Result<Written> {
         let is_simple = writes.iter().all(|it| it.condition == Condition::Any);
         if !is_simple || admitted_at.is_some() {
@@ -141,7 +141,7 @@ impl Mutant for TwoSteps {
         owner: &Owner,
         families: &[Family],
         keep_fence_for: Duration,
-    ) -> Result<Mark> {
+    ) -> Result<RevocationMark> {
         let mut deletes = Vec::new();
         for family in families {
             for (id, _) in store.list(owner, *family, None, usize::MAX).await? {
@@ -180,7 +180,7 @@ async fn the_suite_detects_a_session_readable_below_the_fence() {
 /// mark that is still valid.
 #[derive(Default)]
 struct LastFence {
-    fences: Mutex<HashMap<Owner, Mark>>,
+    fences: Mutex<HashMap<Owner, RevocationMark>>,
     turn: AtomicUsize,
 }
 
@@ -205,7 +205,7 @@ impl Mutant for LastFence {
         owner: &Owner,
         families: &[Family],
         _: Duration,
-    ) -> Result<Mark> {
+    ) -> Result<RevocationMark> {
         let mark = store.revoke(owner, families, LONG).await?;
         for _ in 0..self.turn.fetch_add(1, Ordering::Relaxed) % 3 {
             yield_now().await;

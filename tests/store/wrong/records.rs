@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use kycport::store::{
-    Change, Condition, Entry, Family, Mark, MemoryStore, Owner, RecordId, RecordKey, Snapshot,
-    Store as _, Write, Written,
+    Change, Condition, Entry, Family, MemoryStore, Owner, RecordId, RecordKey, RevocationMark,
+    Snapshot, Store as _, Write, Written,
 };
 
 use super::{Mutant, Result, violates};
@@ -22,7 +22,7 @@ impl Mutant for HalfABatch {
         store: &MemoryStore,
         owner: &Owner,
         writes: &[Write],
-        admitted_at: Option<Mark>,
+        admitted_at: Option<RevocationMark>,
     ) -> Result<Written> {
         let written = store.write(owner, writes, admitted_at).await?;
         if let Written::Conflict(_) = written {
@@ -51,7 +51,7 @@ impl Mutant for OneByOne {
         store: &MemoryStore,
         owner: &Owner,
         writes: &[Write],
-        admitted_at: Option<Mark>,
+        admitted_at: Option<RevocationMark>,
     ) -> Result<Written> {
         let keys: Vec<_> = writes.iter().map(|write| write.key).collect();
         let before = store.read(owner, &keys).await?;
@@ -83,7 +83,7 @@ impl Mutant for OldBody {
         store: &MemoryStore,
         owner: &Owner,
         writes: &[Write],
-        admitted_at: Option<Mark>,
+        admitted_at: Option<RevocationMark>,
     ) -> Result<Written> {
         let mut writes = writes.to_vec();
         for write in &mut writes {
@@ -112,7 +112,7 @@ impl Mutant for KeepExtends {
         store: &MemoryStore,
         owner: &Owner,
         writes: &[Write],
-        admitted_at: Option<Mark>,
+        admitted_at: Option<RevocationMark>,
     ) -> Result<Written> {
         let mut writes = writes.to_vec();
         for write in &mut writes {
@@ -194,7 +194,7 @@ impl Mutant for NeverExpires {
         store: &MemoryStore,
         owner: &Owner,
         writes: &[Write],
-        admitted_at: Option<Mark>,
+        admitted_at: Option<RevocationMark>,
     ) -> Result<Written> {
         let keys: Vec<_> = writes.iter().map(|write| write.key).collect();
         let before = self.all.read(owner, &keys).await?;
@@ -228,7 +228,7 @@ impl Mutant for NeverExpires {
         owner: &Owner,
         families: &[Family],
         keep_fence_for: Duration,
-    ) -> Result<Mark> {
+    ) -> Result<RevocationMark> {
         self.all.revoke(owner, families, keep_fence_for).await?;
         store.revoke(owner, families, keep_fence_for).await
     }
@@ -287,7 +287,7 @@ impl Mutant for SweepsLive {
         store: &MemoryStore,
         owner: &Owner,
         writes: &[Write],
-        admitted_at: Option<Mark>,
+        admitted_at: Option<RevocationMark>,
     ) -> Result<Written> {
         let keys = writes.iter().map(|write| (*owner, write.key));
         self.0.lock().unwrap().extend(keys);

@@ -14,8 +14,8 @@ use kycport::{
     mock::{MockIssuer, Person},
     store::{
         Acquired, Change, Condition, Entry, Family, FaultyStore, LeaseFamily, LeaseKey, LeaseToken,
-        Mark, Owner, PausePoint, Properties, RecordId, RecordKey, Settlement, Snapshot, Store,
-        StoreError, StoreFuture, Target, When, Write, Written,
+        Owner, PausePoint, Properties, RecordId, RecordKey, RevocationMark, Settlement, Snapshot,
+        Store, StoreError, StoreFuture, Target, When, Write, Written,
     },
 };
 use serde_json::Value;
@@ -326,7 +326,7 @@ impl Store for RecordingStore {
         &'a self,
         owner: &'a Owner,
         writes: &'a [Write],
-        admitted_at: Option<Mark>,
+        admitted_at: Option<RevocationMark>,
     ) -> StoreFuture<'a, Written> {
         for write in writes {
             if let Change::Put { keep_for, .. } = write.change {
@@ -344,7 +344,7 @@ impl Store for RecordingStore {
         owner: &'a Owner,
         families: &'a [Family],
         keep_fence_for: Duration,
-    ) -> StoreFuture<'a, Mark> {
+    ) -> StoreFuture<'a, RevocationMark> {
         self.faulty.revoke(owner, families, keep_fence_for)
     }
 
