@@ -233,7 +233,7 @@ mod tests {
             assert_eq!(read.unwrap() as u64, size.max(14));
             assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok());
             assert!(
-                size < 1 << 18 || bomb.len() as u64 * 500 < size,
+                size < 1 << 18 || bomb.len() as u64 * 150 < size,
                 "{}",
                 bomb.len()
             );
