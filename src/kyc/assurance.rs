@@ -71,6 +71,11 @@ impl Assurance {
         self.kyc_status == Some(KycStatus::Verified)
     }
 
+    /// Returns whether KYCPort rejected the person.
+    pub(crate) fn is_rejected(&self) -> bool {
+        self.kyc_status == Some(KycStatus::Rejected)
+    }
+
     /// Returns whether the person was verified at `tier` or a higher tier at the time of the
     /// request.
     pub fn is_verified_at(&self, tier: &KycTier) -> bool {
@@ -132,9 +137,10 @@ impl Assurance {
 
     /// Returns the sort key of strictness: the status, then the tier, then the AML result.
     #[cfg(feature = "web")]
-    fn permissiveness(&self) -> (bool, usize, bool) {
+    fn permissiveness(&self) -> (bool, bool, usize, bool) {
         (
             self.is_verified(),
+            !self.is_rejected(),
             self.tier_rank(),
             self.aml_clear == Some(true),
         )

@@ -256,6 +256,17 @@ impl Assurances {
         for _ in 0..MAX_QUERIES {
             // A failed query does not change the record.
             let assurance = query().await?;
+            // Userinfo omits the status if the access token lacks the scope `kyc`. Such an answer
+            // must not replace a rejection.
+            if assurance.kyc_status.is_none()
+                && before.known().is_some_and(|known| !known.is_verified())
+            {
+                return Ok(StatusAnswer {
+                    assurance,
+                    recorded: Ok(()),
+                    was_queried: true,
+                });
+            }
             let write = self.0.latest.write_of(person, &assurance, &before);
             let written = match write {
                 Ok(write) => self.write(person, write).await,

@@ -134,19 +134,19 @@ impl LatestAssurances {
         }
     }
 
-    /// Prepares the write of a result. The store always writes a result that is not "verified". The
-    /// store writes a "verified" result only if the record has not changed since the caller read
-    /// it.
+    /// Prepares the write of a result. The store always writes a rejection. The store writes another
+    /// result only if the record has not changed since the caller read it. Otherwise a result that
+    /// KYCPort sent before the rejection could replace the rejection.
     pub(crate) fn write_of(
         &self,
         person: &PersonRef,
         assurance: &Assurance,
         before: &Latest,
     ) -> Result<Write, StoreError> {
-        let condition = if assurance.is_verified() {
-            before.unchanged()
-        } else {
+        let condition = if assurance.is_rejected() {
             Condition::Any
+        } else {
+            before.unchanged()
         };
         self.write_under(person, assurance, condition)
     }

@@ -1,7 +1,7 @@
 //! Tests which of two concurrent results the store keeps. An instance detects a concurrent change
 //! by comparing the record before and after its request to KYCPort. An instance compares no clocks.
 
-use kycport::{Clock as _, KycTier, mock::Endpoint};
+use kycport::{Clock as _, KycStatus, KycTier, mock::Endpoint};
 use serde_json::{Value, json};
 
 use crate::{
@@ -9,6 +9,7 @@ use crate::{
         AssuranceTest, Instance, Key, MINUTE, everywhere, recorded, rejected, unknown_status,
     },
     recording_store::{ASSURANCE, Op, SESSION},
+    test_handler::event,
 };
 
 /// Changes the status in the record, like another instance.
@@ -40,6 +41,64 @@ async fn a_positive_id_token_does_not_replace_a_negative_result() {
         assert_eq!(app.me(&cookie).await, "verified");
     })
     .await;
+}
+
+#[tokio::test]
+async fn another_negative_result_does_not_replace_a_rejection() {
+    everywhere(async |setup| {
+        let app = setup.instance(Key::Tenant).await;
+        setup.ada.set_status(KycStatus::Pending);
+        let cookie = setup.signed_in(&app).await;
+        setup.pass(MINUTE, &[&app]);
+        // KYCPort responds with "pending" and rejects Ada before the response arrives.
+        let gate = setup.kyc.on(Endpoint::Status).after().hold();
+        let concurrent_event = async {
+            gate.wait_for(1).await;
+            setup.ada.reject();
+            record(&setup, "rejected").await;
+            gate.release();
+        };
+        let (answer, ()) = tokio::join!(app.ask("/guarded", &cookie), concurrent_event);
+        assert_eq!(answer, rejected());
+        assert_eq!(app.me(&cookie).await, "rejected");
+        // The ID token of a login says "pending".
+        record(&setup, "rejected").await;
+        setup.ada.set_status(KycStatus::Pending);
+        let cookie = setup.signed_in(&app).await;
+        assert_eq!(app.me(&cookie).await, "rejected");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn userinfo_without_a_status_does_not_replace_a_rejection() {
+    let setup = AssuranceTest::new().await;
+    let app = setup.instance(Key::None).await;
+    let cookie = setup.signed_in(&app).await;
+    assert_eq!(setup.deliver(&app, "evt_1", "rejected").await, 200);
+    setup.pass(MINUTE, &[&app]);
+    let _fault = setup
+        .kyc
+        .on(Endpoint::Userinfo)
+        .edit(|userinfo| {
+            userinfo.as_object_mut().unwrap().remove("kyc_status");
+        })
+        .always();
+    assert_eq!(app.ask("/guarded", &cookie).await, unknown_status());
+    assert_eq!(app.me(&cookie).await, "rejected");
+}
+
+/// An ID token may contain a result that is older than the ID token.
+#[tokio::test]
+async fn an_event_from_before_a_login_still_lowers_the_result_of_the_login() {
+    let setup = AssuranceTest::new().await;
+    let app = setup.instance(Key::None).await;
+    let late = event(&setup.kyc, "evt_1", &setup.ada, "rejected");
+    setup.pass(5 * MINUTE, &[&app]);
+    let cookie = setup.signed_in(&app).await;
+    assert_eq!(app.me(&cookie).await, "verified");
+    assert_eq!(setup.post(&app, &late).await, 200);
+    assert_eq!(app.me(&cookie).await, "rejected");
 }
 
 #[tokio::test]

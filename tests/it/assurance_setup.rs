@@ -223,7 +223,7 @@ impl AssuranceTest {
         self.post(instance, &event).await
     }
 
-    async fn post(&self, instance: &Instance, event: &Value) -> u16 {
+    pub(crate) async fn post(&self, instance: &Instance, event: &Value) -> u16 {
         let url = instance.app.url("/webhooks/kycport");
         answer(deliver(&url, event).await).await.0
     }

@@ -115,7 +115,8 @@ impl AssuranceUpdater {
 
     /// Lowers the latest assurance to the reported result. An event that is older than the recorded
     /// answer changes nothing. An event within the clock skew of the answer may be newer, so its
-    /// result is applied.
+    /// result is applied. The same holds for an event that is older than a recorded ID token,
+    /// because an ID token may contain a result that is older than the ID token.
     async fn lower_to_reported(
         &self,
         person: &PersonRef,
@@ -136,7 +137,9 @@ impl AssuranceUpdater {
             // The recorded result is from an instance whose clock is ahead, so its time cannot be
             // compared.
             let is_in_future = known.checked_at > self.clock.now();
-            if !is_in_future && reported.checked_at.saturating_add(self.skew) < known.checked_at {
+            let is_older = reported.checked_at.saturating_add(self.skew) < known.checked_at;
+            let is_id_token = known.source == AssuranceSource::IdToken;
+            if is_older && !is_in_future && !is_id_token {
                 return None;
             }
             let at = known.checked_at.max(reported.checked_at);
