@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::http::Method;
 use kycport::{
-    KycTier,
+    Clock as _, KycTier,
     mock::{Browser, Page, Tamper},
     store::StoreError,
 };
@@ -143,6 +143,30 @@ async fn a_token_from_before_all_sessions_were_revoked_is_rejected() {
     setup.kyc.clock().advance(Duration::from_secs(1));
     assert_eq!(api(&setup, &access_token(&setup)).await, 200);
     assert_eq!(api(&setup, &early).await, 401);
+}
+
+#[tokio::test]
+async fn a_later_revocation_with_an_earlier_time_accepts_no_token_again() {
+    let setup = setup().await;
+    signed_in(&setup).await;
+    let clock = setup.kyc.clock();
+    clock.freeze();
+    clock.advance(Duration::from_secs(600));
+    let token = access_token(&setup);
+    let sign_out = async || {
+        let browser = signed_in(&setup).await;
+        let url = setup.app.url("/auth/logout?everywhere=1");
+        let page = browser.request(Method::POST, url).fetch().send().await;
+        page.unwrap().assert_status(204);
+    };
+    sign_out().await;
+    assert_eq!(api(&setup, &token).await, 401);
+    // The clock of the instance that revokes the sessions a second time is behind.
+    let now = clock.now();
+    clock.jump_to(now.saturating_sub(Duration::from_secs(300)));
+    sign_out().await;
+    clock.jump_to(now);
+    assert_eq!(api(&setup, &token).await, 401);
 }
 
 #[tokio::test]

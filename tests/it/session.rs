@@ -788,3 +788,23 @@ async fn a_disconnecting_client_does_not_affect_other_requests() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn concurrent_requests_record_one_use_of_the_session() {
+    let setup = setup().await;
+    let browser = signed_in(&setup).await;
+    setup.kyc.clock().freeze();
+    setup.kyc.clock().advance(2 * MINUTE);
+    setup.store.forget();
+    // All requests read the last use before any request records its use.
+    setup.store.let_meet(Op::Read, SESSION, 9);
+    let copies: Vec<_> = (0..9).map(|_| browser.clone()).collect();
+    let pages = join_all(copies.iter().map(|copy| me(&setup, copy))).await;
+    for page in pages {
+        page.assert_ok();
+    }
+    assert_eq!(setup.store.writes(), 1);
+    setup.kyc.clock().advance(2 * MINUTE);
+    me(&setup, &browser).await.assert_ok();
+    assert_eq!(setup.store.writes(), 2);
+}

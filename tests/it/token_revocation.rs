@@ -153,6 +153,26 @@ async fn tokens_refreshed_during_a_logout_are_revoked_and_not_stored() {
 }
 
 #[tokio::test]
+async fn simultaneous_sign_outs_everywhere_revoke_each_token_once() {
+    let (setup, revocations, _kept) = setup(true).await;
+    let browser = signed_in(&setup).await;
+    // All sign-outs read the tokens before any sign-out deletes them.
+    setup.store.let_meet(Op::List, TOKENS, 3);
+    let copies = [browser.clone(), browser.clone(), browser];
+    let all = copies
+        .iter()
+        .map(|copy| log_out(&setup, copy, "?everywhere=1"));
+    futures_util::future::join_all(all).await;
+    revocations.next().await;
+    revocations.next().await;
+    // A logout of another session follows all revocations of the first session.
+    let other = signed_in(&setup).await;
+    let tokens = stored(&setup).await;
+    log_out(&setup, &other, "").await;
+    assert_eq!(revocations.next().await["token"], tokens[0].0);
+}
+
+#[tokio::test]
 async fn a_logout_revokes_the_tokens_while_the_metadata_is_stale() {
     let (setup, revocations, _kept) = setup(true).await;
     let browser = signed_in(&setup).await;

@@ -21,6 +21,9 @@ use crate::{
 /// accepted again. KYCPort documents no access token that lives that long.
 const REVOCATION_RETENTION: Duration = Duration::from_secs(41 * 24 * 3600);
 
+/// Maximum number of attempts to record a revocation while other instances record theirs.
+const MAX_ATTEMPTS: usize = 8;
+
 /// Families of records that belong to a session.
 const FAMILIES: [Family; 4] = [
     Family::Session,
@@ -139,9 +142,6 @@ impl SessionRecords {
         cause: Cause,
     ) -> Result<(), StoreError> {
         let owner = self.state.namespace().owner_of(subject);
-        let revocation = RevokedTokens {
-            revoked_at: self.clock.now(),
-        };
         let tokens = if self.revoker.is_available() {
             self.all::<Tokens>(&owner).await.unwrap_or_default()
         } else {
@@ -149,19 +149,43 @@ impl SessionRecords {
         };
         // Perform this write first, so that the person can try again if it fails. After the second
         // operation, the person has no session.
-        let put = self.state.put(
-            &owner,
-            RecordId::ONLY,
-            Condition::Any,
-            &revocation,
-            REVOCATION_RETENTION,
-        )?;
-        let _ = self.state.write(&owner, &[put], None).await?;
+        self.record_revocation(&owner).await?;
         self.state.revoke(&owner, &FAMILIES).await?;
         let tokens = tokens.into_iter().map(|(_, tokens)| tokens);
         self.revoker.revoke(tokens.collect());
         observe::all_sessions_ended(cause, self.log_key.person(issuer, subject));
         Ok(())
+    }
+
+    /// Records the time of a revocation of all sessions. A later time of another instance, whose
+    /// clock is ahead, stays recorded: an earlier time would make revoked tokens valid again.
+    async fn record_revocation(&self, owner: &Owner) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let mut condition = Condition::Absent;
+        let mut revoked_at = now;
+        for _ in 0..MAX_ATTEMPTS {
+            let revocation = RevokedTokens { revoked_at };
+            let put = self.state.put(
+                owner,
+                RecordId::ONLY,
+                condition,
+                &revocation,
+                REVOCATION_RETENTION,
+            )?;
+            let found = match self.state.write(owner, &[put], None).await? {
+                Written::Applied => return Ok(()),
+                Written::Conflict(found) => found,
+                Written::Fenced => return Err(StoreError::Damaged),
+            };
+            let entry = found.entries.first().and_then(Option::as_ref);
+            condition = entry.map_or(Condition::Absent, |it| Condition::Version(it.version));
+            // An unreadable record is replaced, because the new record revokes more tokens.
+            let known = self
+                .state
+                .open::<RevokedTokens>(owner, RecordId::ONLY, entry);
+            revoked_at = known.value().map_or(now, |it| it.revoked_at.max(now));
+        }
+        Err(StoreError::Busy)
     }
 
     /// Reads the status of an access token in one operation. An unreadable record is an error,

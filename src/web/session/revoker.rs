@@ -1,28 +1,49 @@
 //! Revocation of the tokens of ended sessions at KYCPort, in the background.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
+use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 
 use super::record::Tokens;
-use crate::oidc::{OidcClient, RevokedToken};
+use crate::{
+    clock::Clock,
+    expiring_map::ExpiringMap,
+    oidc::{OidcClient, RevokedToken},
+};
 
 /// Maximum number of sessions or persons whose tokens are being revoked at the same time. Further
 /// tokens are not revoked: they stay valid until they expire.
 const MAX_REVOCATIONS: usize = 64;
+/// Maximum number of tokens that the revoker remembers.
+const MAX_RECENT: usize = 10_000;
+/// Time for which the revoker remembers a token. Several concurrent revocations of all sessions of
+/// a person find the same tokens, and only the first revocation sends them to KYCPort.
+const RECENT: Duration = Duration::from_secs(60);
+
+/// SHA-256 digests of access tokens that were recently given to the revoker.
+type RecentTokens = ExpiringMap<[u8; 32], (), MAX_RECENT>;
 
 /// Revokes tokens at KYCPort if the discovery document names a revocation endpoint. Cheap to clone.
 #[derive(Clone)]
 pub(in crate::web) struct TokenRevoker {
     oidc: OidcClient,
     turns: Arc<Semaphore>,
+    recent: Arc<Mutex<RecentTokens>>,
+    clock: Arc<dyn Clock>,
 }
 
 impl TokenRevoker {
-    pub(in crate::web) fn new(oidc: OidcClient) -> Self {
+    pub(in crate::web) fn new(oidc: OidcClient, clock: Arc<dyn Clock>) -> Self {
         Self {
             oidc,
+            recent: Arc::default(),
+            clock,
             turns: Arc::new(Semaphore::new(MAX_REVOCATIONS)),
         }
     }
@@ -34,13 +55,14 @@ impl TokenRevoker {
 
     /// Revokes tokens in a background task. Each request is sent only once. A token that KYCPort
     /// does not revoke stays valid until it expires.
-    pub(super) fn revoke(&self, tokens: Vec<Tokens>) {
+    pub(super) fn revoke(&self, mut tokens: Vec<Tokens>) {
         if tokens.is_empty() {
             return;
         }
         let Ok(turn) = Arc::clone(&self.turns).try_acquire_owned() else {
             return;
         };
+        tokens.retain(|tokens| self.is_new(tokens));
         let oidc = self.oidc.clone();
         let task = async move {
             for tokens in tokens {
@@ -53,6 +75,18 @@ impl TokenRevoker {
             drop(turn);
         };
         tokio::spawn(task.in_current_span());
+    }
+
+    /// Remembers these tokens. Returns whether the revoker did not know them.
+    fn is_new(&self, tokens: &Tokens) -> bool {
+        let digest = Sha256::digest(tokens.access_token.expose().as_bytes()).into();
+        let now = self.clock.monotonic();
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        if recent.get(now, &digest).is_some() {
+            return false;
+        }
+        recent.insert(now, digest, (), now.saturating_add(RECENT));
+        true
     }
 }
 

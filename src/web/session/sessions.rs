@@ -5,7 +5,10 @@
 //! only while the session exists. So a request that is running when the person signs out cannot
 //! restore the session.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use futures_util::FutureExt as _;
 
@@ -17,6 +20,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, Timestamp},
+    expiring_map::ExpiringMap,
     kyc::{ASSURANCE_RECORD, Assurances, Latest},
     observe::{self, LogKey},
     oidc::TokenSet,
@@ -32,6 +36,12 @@ pub(crate) const LONGEST_SESSION: Duration = Duration::from_secs(30 * 24 * 3600)
 
 /// Minimum time between two writes of a session's last use.
 const TOUCH_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Minimum time between two attempts of one instance to write a session's last use.
+const TOUCH_PAUSE: Duration = Duration::from_secs(5);
+
+/// Maximum number of sessions whose last attempt is remembered.
+const MAX_TOUCHED: usize = 10_000;
 
 /// Number of records in one page of a list.
 const PAGE: usize = 128;
@@ -68,6 +78,7 @@ pub(in crate::web) struct SessionRecords {
     pub(super) revoker: TokenRevoker,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) memo: Arc<Memo<Session>>,
+    touched: Arc<Mutex<ExpiringMap<SessionId, (), MAX_TOUCHED>>>,
 }
 
 impl SessionRecords {
@@ -87,6 +98,7 @@ impl SessionRecords {
             revoker,
             clock,
             memo: Arc::new(Memo::new()),
+            touched: Arc::default(),
         }
     }
 
@@ -211,11 +223,23 @@ impl SessionRecords {
     /// session may become idle earlier.
     pub(in crate::web) async fn touch(&self, live: &LiveSession) {
         let now = self.clock.now();
-        if now.since(live.last_used) < TOUCH_INTERVAL {
+        if now.since(live.last_used) < TOUCH_INTERVAL || !self.may_touch(live.id) {
             return;
         }
         // This future is boxed, because most requests do not need it.
         self.record_use(live, now).boxed().await;
+    }
+
+    /// Returns whether no other request of this instance has started to record a use of the session
+    /// in the last five seconds. Otherwise each of many concurrent requests would write.
+    fn may_touch(&self, id: SessionId) -> bool {
+        let now = self.clock.monotonic();
+        let mut touched = self.touched.lock().unwrap_or_else(PoisonError::into_inner);
+        if touched.get(now, &id).is_some() {
+            return false;
+        }
+        touched.insert(now, id, (), now.saturating_add(TOUCH_PAUSE));
+        true
     }
 
     async fn record_use(&self, live: &LiveSession, now: Timestamp) {

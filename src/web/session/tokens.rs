@@ -144,7 +144,7 @@ mod tests {
             Assurances::new(state.clone()),
             config.web.limits,
             log_key.clone(),
-            TokenRevoker::new(oidc.clone()),
+            TokenRevoker::new(oidc.clone(), clock.clone()),
             clock.clone(),
         );
         AccessTokens::new(oidc, state, sessions, log_key, clock)
