@@ -150,6 +150,25 @@ async fn a_second_receiver_with_the_same_name_is_rejected() {
     drop(named);
 }
 
+/// Two environments may share one store, and their events may have equal ids.
+#[test]
+fn a_stand_alone_receiver_with_a_store_requires_a_name() {
+    let build = |name: Option<&str>| {
+        let secret = Secret::new(SECRET);
+        let verifier = WebhookVerifier::builder().secret("current", secret);
+        let handler = async |_| Ok::<(), std::io::Error>(());
+        let store = MemoryStore::new(100, kycport::SystemClock::new());
+        let receiver = WebhookReceiver::builder(verifier.build().unwrap(), handler).store(store);
+        let receiver = match name {
+            Some(name) => receiver.name(name),
+            None => receiver,
+        };
+        receiver.build().map(drop)
+    };
+    assert_eq!(build(None), Err(ReceiverError::NameMissing));
+    assert_eq!(build(Some("acme-staging")), Ok(()));
+}
+
 #[tokio::test]
 async fn a_stand_alone_receiver_records_events_in_its_store() {
     let setup = ReceiversTest::new().await;
@@ -162,6 +181,7 @@ async fn a_stand_alone_receiver_records_events_in_its_store() {
             own.clone().handle(delivery)
         });
         let receiver = receiver.store(setup.store.clone());
+        let receiver = receiver.name("acme-staging");
         let receiver = receiver.clock(Arc::new(setup.kyc.clock().clone()));
         apps.push(setup.serve(receiver.build().unwrap()).await);
     }

@@ -29,6 +29,8 @@ use crate::{
 const DEFAULT_BODY_DEADLINE: Duration = Duration::from_secs(10);
 /// Default name of a receiver.
 const DEFAULT_NAME: &str = "default";
+/// Namespace of receivers without a relying party.
+const NO_NAMESPACE: [u8; 16] = [0; 16];
 
 /// Builder for a [`WebhookReceiver`].
 #[must_use = "a builder has no effect until `build` is called"]
@@ -39,7 +41,7 @@ pub struct WebhookReceiverBuilder {
     policy: DeliveryPolicy,
     store: Option<Arc<dyn Store>>,
     namespace: [u8; 16],
-    name: String,
+    name: Option<String>,
     names: ReceiverNames,
     unknown_events: UnknownEventPolicy,
     body_deadline: Duration,
@@ -67,6 +69,12 @@ pub enum ReceiverError {
          set another name with .name(..)"
     )]
     NameTaken(String),
+    /// A receiver without a relying party has a store, but no name.
+    #[error(
+        "a receiver without a relying party that stores its events needs a name: set one with \
+         .name(..), and include the tenant and the environment"
+    )]
+    NameMissing,
 }
 
 impl WebhookReceiver {
@@ -122,8 +130,8 @@ impl WebhookReceiverBuilder {
             reader: EventReader::default(),
             policy: DeliveryPolicy::default(),
             store: None,
-            namespace: [0; 16],
-            name: DEFAULT_NAME.to_owned(),
+            namespace: NO_NAMESPACE,
+            name: None,
             names: ReceiverNames::default(),
             unknown_events: UnknownEventPolicy::default(),
             body_deadline: DEFAULT_BODY_DEADLINE,
@@ -179,8 +187,12 @@ impl WebhookReceiverBuilder {
 
     /// Sets the name of this receiver. Each receiver handles every event. Instances of one receiver
     /// share a name, so that only one of these instances handles an event. Default: `default`.
+    ///
+    /// A receiver without a relying party that has a store requires a name. Another tenant or
+    /// environment may use the store, and its events may have equal ids. Include both in the name,
+    /// for example `acme-staging`.
     pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
+        self.name = Some(name.into());
         self
     }
 
@@ -214,14 +226,22 @@ impl WebhookReceiverBuilder {
         }
         self.policy.check().map_err(ReceiverError::Policy)?;
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
-        let Some(name) = self.names.take(&self.name) else {
-            return Err(ReceiverError::NameTaken(self.name));
+        let has_namespace = self.namespace != NO_NAMESPACE;
+        let own_name = match self.name {
+            Some(name) => name,
+            None if self.store.is_some() && !has_namespace => {
+                return Err(ReceiverError::NameMissing);
+            }
+            None => DEFAULT_NAME.to_owned(),
+        };
+        let Some(name) = self.names.take(&own_name) else {
+            return Err(ReceiverError::NameTaken(own_name));
         };
         let store = self.store.unwrap_or_else(|| {
             observe::webhooks_in_memory();
             Arc::new(MemoryStore::new(1, Arc::clone(&clock)))
         });
-        let log = EventLog::within(store, self.namespace, &self.name);
+        let log = EventLog::within(store, self.namespace, &own_name);
         let processing = Processing::new(
             self.reader,
             self.policy,
