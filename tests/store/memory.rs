@@ -105,6 +105,20 @@ async fn a_full_family_evicts_only_its_record_that_expires_first() {
     assert_eq!(count(&store, Family::Tokens).await, 1);
 }
 
+/// Without its record, a bearer token of a rejected person would be accepted again.
+#[tokio::test]
+async fn a_small_store_keeps_the_assurances_and_revocations_of_many_people() {
+    let store = MemoryStore::new(1, Arc::new(TestClock::new()));
+    for family in [Family::Assurance, Family::Revocation] {
+        for id in 1..=9 {
+            let writes = [put(family, 0, MINUTE * u32::from(id))];
+            let written = store.write(&owner(id), &writes, None).await;
+            assert_eq!(written, Ok(Written::Applied));
+        }
+        assert_eq!(store.count(family), 9);
+    }
+}
+
 #[tokio::test]
 async fn an_old_mark_is_fenced_after_its_fence_was_evicted() {
     let clock = TestClock::new();

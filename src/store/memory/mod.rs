@@ -60,6 +60,9 @@ impl MemoryStore {
     /// Creates a store for at most `max_sessions` sessions (minimum: 1). Lifetimes run on the
     /// monotonic time of `clock`. The [`Default`] store has 100,000 sessions and the machine's
     /// clock.
+    ///
+    /// The store also keeps the latest assurances and the revocations of at most 100,000 people, or
+    /// of `max_sessions` people if that number is higher.
     pub fn new(max_sessions: usize, clock: impl Clock) -> Self {
         Self {
             inner: Arc::new(Inner {

@@ -34,7 +34,13 @@ enum Slot {
 pub(super) struct Capacity {
     pub(super) records: usize,
     fences: usize,
+    /// Maximum number of latest assurances, and of revocations. Without such a record, a bearer
+    /// token of a rejected person is accepted again. So even a small store keeps many of them.
+    decisions: usize,
 }
+
+/// Minimum capacity for latest assurances, and for revocations.
+const MIN_DECISIONS: usize = 100_000;
 
 #[derive(Default)]
 struct Owned {
@@ -61,6 +67,14 @@ impl Capacity {
         Self {
             records: max_sessions,
             fences: max_sessions.saturating_mul(2),
+            decisions: max_sessions.max(MIN_DECISIONS),
+        }
+    }
+
+    fn of_family(self, family: Family) -> usize {
+        match family {
+            Family::Assurance | Family::Revocation => self.decisions,
+            _ => self.records,
         }
     }
 }
@@ -146,7 +160,7 @@ impl Records {
         let slot = Slot::Record(key.family);
         while self
             .expiries_of(slot)
-            .is_some_and(|it| it.len() >= capacity.records)
+            .is_some_and(|it| it.len() >= capacity.of_family(key.family))
         {
             self.remove_first(slot);
         }

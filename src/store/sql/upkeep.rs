@@ -32,6 +32,8 @@ pub(crate) trait Tidy: Send + Sync + 'static {
 pub(crate) struct Upkeep {
     writes: AtomicU32,
     task: Mutex<Option<JoinHandle<()>>>,
+    /// Removal that a write started.
+    removal: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Upkeep {
@@ -44,13 +46,17 @@ impl Upkeep {
         }
     }
 
-    /// Counts a write, and starts a removal after every [`WRITES_PER_REMOVAL`] writes.
+    /// Counts a write, and starts a removal after every [`WRITES_PER_REMOVAL`] writes. At most one
+    /// such removal runs at a time, so that many writes cannot occupy all connections.
     pub(crate) fn wrote<T: Tidy>(&self, store: &Arc<T>) {
         self.ensure(store);
         let count = self.writes.fetch_add(1, Ordering::Relaxed);
         if count % WRITES_PER_REMOVAL == WRITES_PER_REMOVAL - 1 {
-            let store = Arc::clone(store);
-            tokio::spawn(async move { store.tidy().await });
+            let mut removal = self.removal.lock().unwrap_or_else(PoisonError::into_inner);
+            if removal.as_ref().is_none_or(JoinHandle::is_finished) {
+                let store = Arc::clone(store);
+                *removal = Some(tokio::spawn(async move { store.tidy().await }));
+            }
         }
     }
 }
