@@ -1,10 +1,6 @@
 //! OpenID Connect client: begins and finishes logins, refreshes tokens and verifies tokens.
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use url::Url;
 
@@ -28,7 +24,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    http::{HttpClient, TransportError},
+    http::{HttpClient, Pause, TransportError},
     observe::{self, Call},
     secret::Secret,
     secrets::{CandidateCheck, RotatingSecret},
@@ -53,6 +49,7 @@ struct Inner {
     token_endpoint: TokenEndpoint,
     http: HttpClient,
     provider: Provider,
+    userinfo_pause: Pause,
     expected_access_token: ExpectedAccessToken,
     clock: Arc<dyn Clock>,
 }
@@ -82,13 +79,14 @@ impl OidcClient {
             client_secret,
             http: http.clone(),
             clock: Arc::clone(&clock),
-            paused_until: Mutex::default(),
+            pause: Pause::new(Arc::clone(&clock)),
         };
         Self(Arc::new(Inner {
             settings,
             token_endpoint,
             http,
             provider,
+            userinfo_pause: Pause::new(Arc::clone(&clock)),
             expected_access_token,
             clock,
         }))
@@ -191,7 +189,7 @@ impl OidcClient {
     /// Returns the time for which KYCPort rate-limits token requests.
     #[cfg(feature = "web")]
     pub(crate) fn token_pause(&self) -> Option<Duration> {
-        self.0.token_endpoint.pause()
+        self.0.token_endpoint.pause.remaining()
     }
 
     /// Exchanges an accepted code, and verifies the tokens.
@@ -301,6 +299,9 @@ impl OidcClient {
         access_token: &Secret,
         subject: &str,
     ) -> Result<Userinfo, UserinfoError> {
+        if let Some(retry_after) = self.0.userinfo_pause.remaining() {
+            return Err(UserinfoError::RateLimited { retry_after });
+        }
         let provider = self.0.provider.metadata().await?;
         let endpoint = &provider.userinfo_endpoint;
         let fetch = userinfo::fetch(
@@ -310,7 +311,11 @@ impl OidcClient {
             subject,
             self.0.clock.now(),
         );
-        observe::call(Call::Userinfo, fetch).await
+        let answer = observe::call(Call::Userinfo, fetch).await;
+        if let Err(UserinfoError::RateLimited { retry_after }) = &answer {
+            self.0.userinfo_pause.start(Some(*retry_after));
+        }
+        answer
     }
 
     /// Returns whether KYCPort may have a revocation endpoint. Returns true if the last known

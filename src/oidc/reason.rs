@@ -60,6 +60,7 @@ impl Reason for UserinfoError {
             Self::TokenRejected => "rejected",
             Self::Status { .. } => "status",
             Self::InvalidResponse => "invalid_response",
+            Self::RateLimited { .. } => "rate_limited",
             Self::SubjectMismatch => "subject_mismatch",
         }
     }

@@ -1,9 +1,6 @@
 //! Token endpoint client, which chooses the client secret.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::sync::Arc;
 
 use super::{
     exchange::{self, ExchangeError, Grant},
@@ -13,43 +10,22 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    http::HttpClient,
+    http::{HttpClient, Pause},
     observe::{self, Call},
     secret::Secret,
     secrets::{CandidateCheck, RotatingSecret, check_candidate},
     wire::token::TokenResponse,
 };
 
-/// Pause after a 429 without `Retry-After`.
-const DEFAULT_PAUSE: Duration = Duration::from_secs(1);
-/// Maximum pause after a 429. A longer `Retry-After` must not end all logins for its whole time.
-const MAX_PAUSE: Duration = Duration::from_secs(60);
-
 pub(super) struct TokenEndpoint {
     pub(super) settings: Arc<Settings>,
     pub(super) client_secret: Arc<RotatingSecret>,
     pub(super) http: HttpClient,
     pub(super) clock: Arc<dyn Clock>,
-    /// Monotonic time until which KYCPort rate-limits this client.
-    pub(super) paused_until: Mutex<Duration>,
+    pub(super) pause: Pause,
 }
 
 impl TokenEndpoint {
-    /// Returns the remaining pause after a 429. During the pause, no token request is sent.
-    pub(super) fn pause(&self) -> Option<Duration> {
-        let until = self.paused_until.lock();
-        let until = *until.unwrap_or_else(PoisonError::into_inner);
-        let pause = until.saturating_sub(self.clock.monotonic());
-        (!pause.is_zero()).then_some(pause)
-    }
-
-    fn remember_pause(&self, retry_after: Option<Duration>) {
-        let pause = retry_after.unwrap_or(DEFAULT_PAUSE).min(MAX_PAUSE);
-        let until = self.clock.monotonic().saturating_add(pause);
-        let paused_until = self.paused_until.lock();
-        *paused_until.unwrap_or_else(PoisonError::into_inner) = until;
-    }
-
     pub(super) async fn exchange(
         &self,
         provider: &VerifiedProvider,
@@ -59,7 +35,7 @@ impl TokenEndpoint {
             Grant::Code { .. } => Call::Code,
             Grant::Refresh(_) => Call::Refresh,
         };
-        if let Some(pause) = self.pause() {
+        if let Some(pause) = self.pause.remaining() {
             return Err(ExchangeError::rate_limited(pause));
         }
         let answer = observe::call(call, self.exchange_with_known_secrets(provider, grant)).await;
@@ -68,7 +44,7 @@ impl TokenEndpoint {
             retry_after,
         }) = &answer
         {
-            self.remember_pause(*retry_after);
+            self.pause.start(*retry_after);
         }
         answer
     }

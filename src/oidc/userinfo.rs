@@ -1,6 +1,6 @@
 //! Userinfo endpoint (K35, OpenID Connect Core 1.0 section 5.3).
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use http::{
     HeaderMap, StatusCode,
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    http::{HttpClient, TransportError, bearer},
+    http::{HttpClient, TransportError, bearer, retry_after},
     secret::Secret,
     strict_json,
     wire::kyc::{KycStatus, KycTier},
@@ -22,6 +22,8 @@ use crate::{
 
 /// Maximum size of a response, in bytes.
 const MAX_RESPONSE_BYTES: usize = 64 * 1024;
+/// Pause after a 429 without `Retry-After`.
+const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Userinfo response about a person.
 #[derive(Clone)]
@@ -77,6 +79,13 @@ pub enum UserinfoError {
     /// The response is not a JSON object with `sub`. Signed responses are not supported.
     #[error("the userinfo response is not a JSON object with `sub`")]
     InvalidResponse,
+    /// KYCPort limits the rate of requests. This client sends no further userinfo request for this
+    /// time, at most 60 s.
+    #[error("rate limited; retry after {} s", retry_after.as_secs())]
+    RateLimited {
+        /// Time to wait before the next request.
+        retry_after: Duration,
+    },
     /// The response is about another person (OpenID Connect Core 1.0 section 5.3.2).
     #[error("the userinfo response is about another person")]
     SubjectMismatch,
@@ -99,6 +108,12 @@ pub(super) async fn fetch(
     match answer.status {
         StatusCode::OK => {}
         StatusCode::UNAUTHORIZED => return Err(UserinfoError::TokenRejected),
+        StatusCode::TOO_MANY_REQUESTS => {
+            let retry_after = retry_after(&answer.headers, now);
+            return Err(UserinfoError::RateLimited {
+                retry_after: retry_after.unwrap_or(DEFAULT_RETRY_AFTER),
+            });
+        }
         other => {
             return Err(UserinfoError::Status {
                 status: other.as_u16(),

@@ -254,6 +254,23 @@ async fn a_missing_key_is_not_fetched_again_for_a_minute() {
     }
 }
 
+/// KYCPort may sign with a key before its key set contains the key.
+#[tokio::test]
+async fn a_missing_key_of_the_token_endpoint_is_fetched_again_at_the_next_login() {
+    let (kyc, app, ada) = stopped_clock_mock().await;
+    sign_in(&kyc, &app, &ada).await.unwrap();
+    let new = kyc.keys().publish_next();
+    let old_set = kyc.on(Endpoint::Jwks).edit(move |set| {
+        let keys = set["keys"].as_array_mut().unwrap();
+        keys.retain(|key| key["kid"] != new);
+    });
+    let old_set = old_set.always();
+    kyc.keys().promote();
+    sign_in(&kyc, &app, &ada).await.unwrap_err();
+    drop(old_set);
+    sign_in(&kyc, &app, &ada).await.unwrap();
+}
+
 #[tokio::test]
 async fn an_unknown_key_during_a_key_set_outage_is_unavailable() {
     // Covers threat case 13.

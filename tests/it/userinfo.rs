@@ -180,6 +180,24 @@ async fn a_value_of_another_type_is_unknown() {
 }
 
 #[tokio::test]
+async fn after_a_429_no_userinfo_request_is_sent_for_the_time_of_retry_after() {
+    let setup = setup().await;
+    setup.kyc.clock().freeze();
+    let fault = setup.kyc.on(Endpoint::Userinfo).fail(429).retry_after(7);
+    let fault = fault.once();
+    let limited = |seconds| UserinfoError::RateLimited {
+        retry_after: Duration::from_secs(seconds),
+    };
+    assert_eq!(setup.ask().await.unwrap_err(), limited(7));
+    fault.assert_hit();
+    setup.kyc.clock().advance(Duration::from_secs(3));
+    assert_eq!(setup.ask().await.unwrap_err(), limited(4));
+    setup.kyc.requests(Endpoint::Userinfo).assert_count(1);
+    setup.kyc.clock().advance(Duration::from_secs(4));
+    setup.ask().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_hanging_userinfo_endpoint_times_out() {
     let setup = setup().await;
     let config = setup.kyc.config("http://127.0.0.1:1/auth/callback");

@@ -262,6 +262,9 @@ impl Evaluator {
             .await
             .map_err(|error| match error {
                 UserinfoError::TokenRejected => self.no_usable_token(live),
+                UserinfoError::RateLimited { retry_after } => QueryError::Failed {
+                    retry_after: Some(retry_after),
+                },
                 _ => QueryError::Failed { retry_after: None },
             })?;
         Ok(Assurance::new(
