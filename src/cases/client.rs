@@ -228,6 +228,7 @@ impl CaseClient {
         let url = self.url(case_id, Some("decide"))?;
         self.rates.of_case(case_id)?;
         let case = self.get(case_id).await?;
+        self.rates.of_person(&case.person_id)?;
         let sent = self.api.send_once(|authorization| {
             let request = http::Request::post(url.as_str())
                 .header(AUTHORIZATION, authorization)
@@ -259,6 +260,7 @@ impl CaseClient {
         case_id: &str,
         max_wait: Duration,
     ) -> Result<WaitOutcome, CaseError> {
+        self.url(case_id, None)?;
         self.rates.of_case(case_id)?;
         let (first, max) = (self.settings.first_pause, self.settings.max_pause);
         let read = || self.get(case_id);

@@ -494,6 +494,17 @@ async fn a_client_that_reads_only_after_sending_gets_the_error() {
 /// Begins an upload as this person without sending any form data. Returns when the app starts to
 /// read the body.
 async fn begin_slow_upload(app: &RunningApp, cookie: &str, path: &str) -> tokio::net::TcpStream {
+    let (socket, answer) = begin_upload(app, cookie, path).await;
+    assert!(answer.starts_with("HTTP/1.1 100"), "{answer}");
+    socket
+}
+
+/// Starts an upload that waits for permission to send its body. Returns the start of the response.
+async fn begin_upload(
+    app: &RunningApp,
+    cookie: &str,
+    path: &str,
+) -> (tokio::net::TcpStream, String) {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let address = app.url("").replace("http://", "");
     let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
@@ -505,8 +516,8 @@ async fn begin_slow_upload(app: &RunningApp, cookie: &str, path: &str) -> tokio:
     socket.write_all(head.as_bytes()).await.unwrap();
     let mut answer = [0; 64];
     let read = socket.read(&mut answer).await.unwrap();
-    assert!(answer[..read].starts_with(b"HTTP/1.1 100"));
-    socket
+    let answer = String::from_utf8_lossy(&answer[..read]).into_owned();
+    (socket, answer)
 }
 
 #[tokio::test]
@@ -552,6 +563,10 @@ async fn a_person_has_at_most_four_uploads_in_progress() {
         (status, told["code"].as_str()),
         (429, Some("too_many_uploads"))
     );
+    // The app does not read the body of such an upload.
+    let (socket, answer) = begin_upload(&setup.app, &setup.cookie(), &setup.upload_path()).await;
+    assert!(answer.starts_with("HTTP/1.1 429"), "{answer}");
+    drop(socket);
     // Another upload can start after an upload was aborted.
     drop(slow);
     for _ in 0..10_000 {

@@ -481,20 +481,11 @@ async fn a_person_causes_a_limited_number_of_requests_about_cases() {
     let limited = CaseError::RateLimited {
         retry_after: seconds(5),
     };
-    // `ready` opened the case.
-    for _ in 1..30 {
-        cases.get_of(ada.id(), &case.id).await.unwrap();
-    }
-    let error = cases.get_of(ada.id(), &case.id).await.unwrap_err();
-    assert_eq!(error, limited);
-    let error = cases.open(ada.id(), &KycTier::T2).await.unwrap_err();
-    assert_eq!(error, limited);
-    let key = "0123456789abcdef";
-    let error = cases.open_once(ada.id(), &KycTier::T2, key).await;
-    assert_eq!(error.unwrap_err(), limited);
-    // Another person has another rate.
-    let bob = kyc.person("bob").create();
-    let of_bob = cases.open(bob.id(), &KycTier::T2).await.unwrap();
+    let sent = || {
+        let endpoints = [Endpoint::OpenCase, Endpoint::DecideCase, Endpoint::ReadCase];
+        endpoints.map(|endpoint| kyc.requests(endpoint).count())
+    };
+    // The rate of one case.
     cases.decide(&case.id).await.unwrap();
     for _ in 1..5 {
         let error = cases.decide(&case.id).await.unwrap_err();
@@ -504,22 +495,38 @@ async fn a_person_causes_a_limited_number_of_requests_about_cases() {
         let waited = cases.wait_until_decided(&case.id, seconds(20)).await;
         assert!(matches!(waited, Ok(WaitOutcome::Decided(..))));
     }
-    let sent = || {
-        let endpoints = [Endpoint::DecideCase, Endpoint::ReadCase];
-        endpoints.map(|endpoint| kyc.requests(endpoint).count())
-    };
     let before = sent();
     let error = cases.decide(&case.id).await.unwrap_err();
     assert_eq!(error, limited);
     let error = cases.wait_until_decided(&case.id, seconds(20)).await;
     assert_eq!(error.unwrap_err(), limited);
     assert_eq!(sent(), before);
-    let error = cases.decide(&of_bob.id).await.unwrap_err();
-    assert_eq!(code(&error), (409, "documents_missing"));
+    // The rate of one person. `ready` opened a case, and five decisions were requested.
+    for _ in 6..30 {
+        cases.get_of(ada.id(), &case.id).await.unwrap();
+    }
+    let before = sent();
+    let error = cases.get_of(ada.id(), &case.id).await.unwrap_err();
+    assert_eq!(error, limited);
+    let error = cases.open(ada.id(), &KycTier::T2).await.unwrap_err();
+    assert_eq!(error, limited);
+    let key = "0123456789abcdef";
+    let error = cases.open_once(ada.id(), &KycTier::T2, key).await;
+    assert_eq!(error.unwrap_err(), limited);
+    assert_eq!(sent(), before);
+    // Another person and another case have rates of their own.
+    let bob = kyc.person("bob").create();
+    let mut of_bob = Vec::new();
+    for _ in 0..30 {
+        of_bob.push(cases.open(bob.id(), &KycTier::T2).await.unwrap().id);
+    }
+    // A decision about any case of Bob also counts as a request of Bob.
+    let error = cases.decide(&of_bob[0]).await.unwrap_err();
+    assert_eq!(error, limited);
     kyc.clock().advance(seconds(5));
+    let error = cases.decide(&of_bob[0]).await.unwrap_err();
+    assert_eq!(code(&error), (409, "documents_missing"));
     cases.get_of(ada.id(), &case.id).await.unwrap();
-    let error = cases.decide(&case.id).await.unwrap_err();
-    assert_eq!(code(&error), (409, "already_decided"));
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 
 use super::error::CaptureError;
 use crate::{
-    cases::{CaseClient, ForwardError, ForwardedUpload},
+    cases::{CaseClient, CaseError, ForwardError, ForwardedUpload},
     observe,
     web::signed_in::extractor::SignedIn,
 };
@@ -82,6 +82,10 @@ impl CaptureUpload {
                 observe::parts_dropped(relayed.dropped.len());
             }
             Ok(_) => {}
+            // The person has too many uploads already, so this upload gets no more bandwidth.
+            Err(
+                ForwardError::TooManyUploads | ForwardError::Case(CaseError::RateLimited { .. }),
+            ) => {}
             Err(_) => self.drain().await,
         }
         Ok(relayed?)
