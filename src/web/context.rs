@@ -15,11 +15,11 @@ use axum::{
 };
 use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderValue, StatusCode, header::SET_COOKIE, request::Parts};
-use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 
 use super::{
     evaluation::evaluate::Evaluator,
-    pending::{LoginCookies, LoginKeys},
+    pending::{LoginCookies, LoginKeys, WaitingCallbacks, WaitingPermit},
     request::{cookies, headers, reference::Reference},
     session::{AccessTokens, LiveSession, SessionKey, SessionRecords, Sessions, TokenRevoker},
     settings::Settings,
@@ -31,13 +31,11 @@ use crate::{
     oidc::OidcClient,
     secret::Secret,
     state::State,
-    store::StoreError,
+    store::{LeaseKey, StoreError},
 };
 
 /// Maximum number of concurrent code exchanges.
 const MAX_EXCHANGES: usize = 256;
-/// Maximum number of callbacks that wait for another callback of the same login.
-const MAX_WAITING: usize = 64;
 
 /// Context of one request in the session layer. The context is cheap to clone, and its clones share
 /// all state.
@@ -68,7 +66,7 @@ struct SharedParts {
     access_tokens: AccessTokens,
     evaluator: Evaluator,
     exchanges: Arc<Semaphore>,
-    waiting: Semaphore,
+    waiting: WaitingCallbacks,
 }
 
 impl Shared {
@@ -85,7 +83,7 @@ impl Shared {
             assurances.clone(),
             settings.limits,
             settings.log_key.clone(),
-            TokenRevoker::new(oidc.clone()),
+            TokenRevoker::new(oidc.clone(), Arc::clone(&clock)),
             Arc::clone(&clock),
         );
         let access_tokens = AccessTokens::new(
@@ -117,7 +115,7 @@ impl Shared {
             sessions,
             login_cookies,
             exchanges: Arc::new(Semaphore::new(MAX_EXCHANGES)),
-            waiting: Semaphore::new(MAX_WAITING),
+            waiting: WaitingCallbacks::default(),
         }))
     }
 
@@ -193,9 +191,10 @@ impl RequestContext {
         &self.parts().evaluator
     }
 
-    /// Returns a permit to wait for another callback. Returns `None` if too many callbacks wait.
-    pub(super) fn waiting_turn(&self) -> Option<SemaphorePermit<'_>> {
-        self.parts().waiting.try_acquire().ok()
+    /// Returns a permit to wait for another callback of the login. Returns `None` if too many
+    /// callbacks wait.
+    pub(super) fn waiting_turn(&self, login: LeaseKey) -> Option<WaitingPermit<'_>> {
+        self.parts().waiting.enter(login)
     }
 
     /// Returns a permit to exchange a code. Returns `None` if too many exchanges are running.

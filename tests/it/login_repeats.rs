@@ -16,7 +16,7 @@ use crate::{
 
 /// Maximum number of waiting callbacks. A callback waits while another callback completes the same
 /// login.
-const MAX_WAITING: usize = 64;
+const MAX_WAITING: usize = 4;
 /// Maximum number of concurrent token exchanges.
 const MAX_EXCHANGES: usize = 256;
 
@@ -184,7 +184,7 @@ async fn a_repeated_callback_waits_for_at_most_five_seconds() {
 }
 
 #[tokio::test]
-async fn at_most_64_callbacks_wait() {
+async fn at_most_four_callbacks_of_a_login_wait() {
     // Covers threat case 140.
     let setup = setup().await;
     let visitor = Visitor::new(setup.app.url(""));

@@ -86,7 +86,7 @@ impl LoginLock {
         match self.try_acquire(context).await? {
             Acquired::Granted { mark } => Ok(LockOutcome::Acquired(mark)),
             Acquired::Done(result) => Ok(LockOutcome::by_another(&result)),
-            Acquired::Held(_) => match context.waiting_turn() {
+            Acquired::Held(_) => match context.waiting_turn(self.key) {
                 Some(_turn) => self.wait(context, is_there).await,
                 None => Ok(LockOutcome::Used),
             },

@@ -3,9 +3,11 @@
 mod cookies;
 mod keys;
 mod login;
+mod waiting;
 
 pub(super) use {
     cookies::LoginCookies,
     keys::LoginKeys,
     login::{PendingLogin, StepUp},
+    waiting::{WaitingCallbacks, WaitingPermit},
 };
