@@ -45,29 +45,27 @@ async fn a_positive_id_token_does_not_replace_a_negative_result() {
 
 #[tokio::test]
 async fn another_negative_result_does_not_replace_a_rejection() {
-    everywhere(async |setup| {
-        let app = setup.instance(Key::Tenant).await;
-        setup.ada.set_status(KycStatus::Pending);
-        let cookie = setup.signed_in(&app).await;
-        setup.pass(MINUTE, &[&app]);
-        // KYCPort responds with "pending" and rejects Ada before the response arrives.
-        let gate = setup.kyc.on(Endpoint::Status).after().hold();
-        let concurrent_event = async {
-            gate.wait_for(1).await;
-            setup.ada.reject();
-            record(&setup, "rejected").await;
-            gate.release();
-        };
-        let (answer, ()) = tokio::join!(app.ask("/guarded", &cookie), concurrent_event);
-        assert_eq!(answer, rejected());
-        assert_eq!(app.me(&cookie).await, "rejected");
-        // The ID token of a login says "pending".
+    let setup = AssuranceTest::new().await;
+    let app = setup.instance(Key::Tenant).await;
+    setup.ada.set_status(KycStatus::Pending);
+    let cookie = setup.signed_in(&app).await;
+    setup.pass(MINUTE, &[&app]);
+    // KYCPort responds with "pending" and rejects Ada before the response arrives.
+    let gate = setup.kyc.on(Endpoint::Status).after().hold();
+    let concurrent_event = async {
+        gate.wait_for(1).await;
+        setup.ada.reject();
         record(&setup, "rejected").await;
-        setup.ada.set_status(KycStatus::Pending);
-        let cookie = setup.signed_in(&app).await;
-        assert_eq!(app.me(&cookie).await, "rejected");
-    })
-    .await;
+        gate.release();
+    };
+    let (answer, ()) = tokio::join!(app.ask("/guarded", &cookie), concurrent_event);
+    assert_eq!(answer, rejected());
+    assert_eq!(app.me(&cookie).await, "rejected");
+    // The ID token of a login says "pending".
+    record(&setup, "rejected").await;
+    setup.ada.set_status(KycStatus::Pending);
+    let cookie = setup.signed_in(&app).await;
+    assert_eq!(app.me(&cookie).await, "rejected");
 }
 
 #[tokio::test]

@@ -799,12 +799,12 @@ async fn concurrent_requests_record_one_use_of_the_session() {
     // All requests read the last use before any request records its use.
     setup.store.let_meet(Op::Read, SESSION, 9);
     let copies: Vec<_> = (0..9).map(|_| browser.clone()).collect();
-    let pages = join_all(copies.iter().map(|copy| me(&setup, copy))).await;
+    let pages = join_all(copies.iter().map(|copy| get_from(&setup, copy, "/vault"))).await;
     for page in pages {
         page.assert_ok();
     }
     assert_eq!(setup.store.writes(), 1);
     setup.kyc.clock().advance(2 * MINUTE);
-    me(&setup, &browser).await.assert_ok();
+    get_from(&setup, &browser, "/vault").await.assert_ok();
     assert_eq!(setup.store.writes(), 2);
 }

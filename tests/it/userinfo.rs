@@ -138,6 +138,8 @@ async fn a_response_that_is_not_userinfo_is_an_error() {
         let _fault = break_it(setup.kyc.on(Endpoint::Userinfo));
         let error = setup.ask().await.unwrap_err();
         assert!(error.to_string().contains(says), "{says}: {error}");
+        // The pause after a 429 ends.
+        setup.kyc.clock().advance(Duration::from_secs(1));
         let error_text = format!("{error:?} {error}");
         assert!(
             !error_text.contains("ey"),

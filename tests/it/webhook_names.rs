@@ -261,7 +261,8 @@ async fn a_delivery_to_a_stand_alone_receiver_costs_two_operations() {
         let receiver = WebhookReceiver::builder(verifier.build().unwrap(), move |delivery| {
             own.clone().handle(delivery)
         })
-        .store(setup.store.clone());
+        .store(setup.store.clone())
+        .name("acme");
         let app = setup.serve(receiver.build().unwrap()).await;
         let handled = [(Op::Acquire, 1), (Op::Settle, 1)];
         // Stand-alone receivers of all tests share the events in this store.

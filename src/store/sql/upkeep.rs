@@ -128,12 +128,24 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn some_writes_remove_expired_records() {
         let store = Arc::new(Counting::default());
-        for _ in 0..WRITES_PER_REMOVAL * 2 {
-            store.upkeep.wrote(&store);
-        }
+        let write_until_removal = || {
+            for _ in 0..WRITES_PER_REMOVAL {
+                store.upkeep.wrote(&store);
+            }
+        };
+        // The second removal does not start, because the first removal has not ended.
+        write_until_removal();
+        write_until_removal();
+        settle().await;
+        assert_eq!(store.tidied(), 1);
+        write_until_removal();
+        settle().await;
+        assert_eq!(store.tidied(), 2);
+    }
+
+    async fn settle() {
         for _ in 0..4 {
             tokio::task::yield_now().await;
         }
-        assert_eq!(store.tidied(), 2);
     }
 }
