@@ -2,8 +2,10 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use ed25519_dalek::SigningKey;
-use jsonwebtoken::{Algorithm, EncodingKey, crypto::aws_lc};
+use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Value, json};
+
+use super::mac::sign;
 
 use crate::{
     mock::random,
@@ -32,15 +34,8 @@ impl Key {
     }
 
     /// Signs `message` and returns the signature in base64url.
-    ///
-    /// `sign` selects the crypto backend explicitly. Without an explicit backend, jsonwebtoken
-    /// panics if an app enables its other backend.
     pub(in crate::mock) fn sign(&self, message: &[u8]) -> String {
-        (aws_lc::DEFAULT_PROVIDER.signer_factory)(&Algorithm::EdDSA, &self.private)
-            .ok()
-            .and_then(|signer| signer.try_sign(message).ok())
-            .map(|signature| URL_SAFE_NO_PAD.encode(signature))
-            .unwrap_or_default()
+        URL_SAFE_NO_PAD.encode(sign(Algorithm::EdDSA, &self.private, message))
     }
 
     pub(super) fn jwk(&self) -> Jwk {

@@ -1,31 +1,21 @@
-//! HMAC-SHA256 (RFC 2104), independent of the SDK.
+//! Signatures by AWS-LC. The SDK signs and verifies with other libraries.
 
-use sha2::{Digest as _, Sha256};
+use jsonwebtoken::{Algorithm, EncodingKey, crypto::aws_lc};
 
-/// Block size of SHA-256, in bytes.
-const BLOCK: usize = 64;
+/// Signs `message`. The result is empty if the key does not fit the algorithm.
+///
+/// `sign` selects the crypto backend explicitly. Without an explicit backend, jsonwebtoken panics if
+/// an app enables its other backend.
+pub(super) fn sign(algorithm: Algorithm, key: &EncodingKey, message: &[u8]) -> Vec<u8> {
+    (aws_lc::DEFAULT_PROVIDER.signer_factory)(&algorithm, key)
+        .ok()
+        .and_then(|signer| signer.try_sign(message).ok())
+        .unwrap_or_default()
+}
 
-pub(in crate::mock) fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
-    let mut block = [0; BLOCK];
-    let hashed: [u8; 32];
-    let key = if key.len() > BLOCK {
-        hashed = Sha256::digest(key).into();
-        &hashed
-    } else {
-        key
-    };
-    for (place, byte) in block.iter_mut().zip(key) {
-        *place = *byte;
-    }
-    let inner = Sha256::new()
-        .chain_update(block.map(|byte| byte ^ 0x36))
-        .chain_update(message)
-        .finalize();
-    Sha256::new()
-        .chain_update(block.map(|byte| byte ^ 0x5c))
-        .chain_update(inner)
-        .finalize()
-        .into()
+/// Computes HMAC-SHA256 (RFC 2104).
+pub(in crate::mock) fn hmac_sha256(key: &[u8], message: &[u8]) -> Vec<u8> {
+    sign(Algorithm::HS256, &EncodingKey::from_secret(key), message)
 }
 
 #[cfg(test)]
