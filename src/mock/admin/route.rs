@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{Admin, api_error::ApiError};
+use crate::mock::http::segment;
 
 /// Method and path, with a handler.
 pub(super) struct Route {
@@ -59,24 +60,15 @@ impl Route {
             let output = run(admin, id, read(input)?)?;
             Ok(serde_json::to_value(output).unwrap_or_default())
         };
-        Self {
-            method,
-            path,
-            name,
-            about,
-            status: StatusCode::OK,
-            input: I::json_schema_ref,
-            output: O::json_schema_ref,
-            run: Run::Sync(Box::new(run)),
-        }
+        Self::with_run::<I, O>(method, path, name, about, Run::Sync(Box::new(run)))
     }
 
-    pub(super) fn new_async<I: JsonSchema, O: JsonSchema>(
+    pub(super) fn with_run<I: JsonSchema, O: JsonSchema>(
         method: Method,
         path: &'static str,
         name: &'static str,
         about: &'static str,
-        run: fn(Arc<Admin>, Value) -> ResponseFuture,
+        run: Run,
     ) -> Self {
         Self {
             method,
@@ -86,7 +78,7 @@ impl Route {
             status: StatusCode::OK,
             input: I::json_schema_ref,
             output: O::json_schema_ref,
-            run: Run::Async(run),
+            run,
         }
     }
 
@@ -103,12 +95,7 @@ impl Route {
     /// Returns the ID in `path` if the path matches this route, or an empty text if the route has
     /// no ID.
     pub(super) fn id_in<'a>(&self, path: &'a str) -> Option<&'a str> {
-        let Some((before, rest)) = self.path.split_once('{') else {
-            return (self.path == path).then_some("");
-        };
-        let after = rest.split_once('}').map_or("", |(_, after)| after);
-        let id = path.strip_prefix(before)?.strip_suffix(after)?;
-        (!id.is_empty() && !id.contains('/')).then_some(id)
+        segment::matched(self.path, path)
     }
 }
 

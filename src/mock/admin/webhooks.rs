@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     Admin,
     api_error::ApiError,
-    route::{self, Empty, ResponseFuture, Route},
+    route::{self, Empty, ResponseFuture, Route, Run},
     webhook_views::{
         DeliveryView, EmitRequest, Emitted, EndpointChange, EndpointView, RepeatRequest, Settled,
         SettledQuery, TenantQuery, WebhookSecret,
@@ -78,12 +78,12 @@ pub(super) fn routes() -> Vec<Route> {
             "Clears the deliveries to a tenant.",
             forget,
         ),
-        Route::new_async::<SettledQuery, Settled>(
+        Route::with_run::<SettledQuery, Settled>(
             Method::GET,
             "/webhooks/settled",
             "waitForDeliveries",
             "Waits until no delivery is in progress or due.",
-            settled,
+            Run::Async(settled),
         ),
         Route::new(
             Method::POST,

@@ -8,7 +8,8 @@ use tokio::runtime::Builder;
 use super::{CliError, Event, NewPerson, Target, Trigger};
 use crate::{
     mock::{
-        remote::{RemoteAdmin, RemoteError, segment},
+        http::segment,
+        remote::{RemoteAdmin, RemoteError},
         start::{
             nullable::Nullable,
             person::{PersonChange, PersonSpec},
@@ -55,7 +56,7 @@ fn request(trigger: &Trigger) -> Result<(String, Value), CliError> {
     let person = || {
         let person = trigger.person.as_deref();
         let person = person.ok_or("this event requires --person, such as --person ada")?;
-        Ok::<_, CliError>(format!("/persons/{}", segment(person)))
+        Ok::<_, CliError>(format!("/persons/{}", segment::encode(person)))
     };
     let by = || {
         let by = trigger

@@ -5,6 +5,8 @@ use std::fmt::{self, Display};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::segment;
+
 /// An endpoint of the issuer. In JSON, each variant is its name in `snake_case`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -112,13 +114,7 @@ impl Endpoint {
     /// Returns the path segment that contains the ID, without decoding it. Returns an empty string
     /// for an endpoint without an ID. Returns `None` if the path does not match or the ID is empty.
     pub(in crate::mock) fn id_in(self, path: &str) -> Option<&str> {
-        let own = self.path();
-        let Some((before, rest)) = own.split_once('{') else {
-            return (own == path).then_some("");
-        };
-        let after = rest.split_once('}').map_or("", |(_, after)| after);
-        let id = path.strip_prefix(before)?.strip_suffix(after)?;
-        (!id.is_empty() && !id.contains('/')).then_some(id)
+        segment::matched(self.path(), path)
     }
 }
 

@@ -9,8 +9,6 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use url::form_urlencoded;
-
 use crate::{
     clock::TestClock,
     mock::{
@@ -24,6 +22,7 @@ use crate::{
         http::{
             endpoint::Endpoint,
             log::{RecordedRequest, Requests},
+            segment,
         },
         oidc::{
             client::{Client, NewClient},
@@ -153,8 +152,7 @@ impl MockIssuer {
     /// Returns the status URL of a person. Encodes the ID as one path segment
     /// ([K40](crate::guide::contract)).
     pub fn status_url(&self, person_id: &str) -> String {
-        let id: String = form_urlencoded::byte_serialize(person_id.as_bytes()).collect();
-        let id = id.replace('+', "%20");
+        let id = segment::encode(person_id);
         self.url(Endpoint::Status).replace("{person_id}", &id)
     }
 

@@ -1,6 +1,6 @@
 //! HTTP client for the admin API of a mock in another process.
 
-use std::{fmt::Write as _, time::Duration};
+use std::time::Duration;
 
 use reqwest::{Certificate, Client, Method};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use url::Url;
 
-use crate::mock::{http::segment::decode, overview::ADMIN_PATH};
+use crate::mock::{http::segment, overview::ADMIN_PATH};
 
 /// Error for a failed request to a mock in another process.
 #[derive(Debug, thiserror::Error)]
@@ -152,7 +152,7 @@ fn split_token(origin: &str) -> (String, Option<String>) {
     let Ok(mut url) = Url::parse(origin) else {
         return (bare, None);
     };
-    let token = url.password().and_then(decode);
+    let token = url.password().and_then(segment::decode);
     if token.is_some() && url.set_password(None).is_ok() && url.set_username("").is_ok() {
         url.as_str().trim_end_matches('/').clone_into(&mut bare);
     }
@@ -162,7 +162,7 @@ fn split_token(origin: &str) -> (String, Option<String>) {
 /// Returns the origin with the token as its password.
 pub(super) fn with_token(origin: &str, token: &str) -> String {
     match origin.split_once("://") {
-        Some((scheme, host)) => format!("{scheme}://:{}@{host}", segment(token)),
+        Some((scheme, host)) => format!("{scheme}://:{}@{host}", segment::encode(token)),
         None => origin.to_owned(),
     }
 }
@@ -170,18 +170,6 @@ pub(super) fn with_token(origin: &str, token: &str) -> String {
 #[derive(Deserialize)]
 struct ErrorBody {
     message: String,
-}
-
-/// Encodes text as a single path segment.
-pub(in crate::mock) fn segment(text: &str) -> String {
-    text.bytes().fold(String::new(), |mut all, byte| {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            all.push(char::from(byte));
-        } else {
-            let _ = write!(all, "%{byte:02X}");
-        }
-        all
-    })
 }
 
 /// Maximum time for a request. The limit is longer than the maximum time that the mock waits for

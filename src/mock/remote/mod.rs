@@ -19,7 +19,7 @@ use crate::{
 };
 
 #[cfg(feature = "mock-cli")]
-pub(super) use admin_client::{AdminClient as RemoteAdmin, segment};
+pub(super) use admin_client::AdminClient as RemoteAdmin;
 
 pub use admin_client::RemoteError;
 pub use fault::{RemoteFault, RemoteOn, RemoteRule};

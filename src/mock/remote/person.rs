@@ -7,12 +7,15 @@ use std::{
 
 use super::{
     RemoteMock,
-    admin_client::{AdminClient, RemoteError, segment},
+    admin_client::{AdminClient, RemoteError},
 };
 use crate::{
-    mock::start::{
-        nullable::Nullable,
-        person::{PersonChange, PersonSpec, PersonView},
+    mock::{
+        http::segment,
+        start::{
+            nullable::Nullable,
+            person::{PersonChange, PersonSpec, PersonView},
+        },
     },
     wire::kyc::{KycStatus, KycTier},
 };
@@ -35,7 +38,7 @@ impl RemoteMock {
     /// # Errors
     /// [`RemoteError`] if there is no such person, or the request to the mock failed.
     pub async fn find_person(&self, hint: &str) -> Result<RemotePerson, RemoteError> {
-        let path = format!("/persons/{}", segment(hint));
+        let path = format!("/persons/{}", segment::encode(hint));
         let person = self.admin.get(&path).await?;
         Ok(RemotePerson::new(self.admin.clone(), person))
     }
@@ -194,7 +197,7 @@ impl RemotePerson {
     }
 
     fn path(&self) -> String {
-        format!("/persons/{}", segment(&self.id))
+        format!("/persons/{}", segment::encode(&self.id))
     }
 }
 
