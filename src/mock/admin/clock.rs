@@ -18,13 +18,13 @@ use crate::{
 };
 
 /// State of the issuer's clock.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Clock")]
-pub(super) struct ClockView {
+pub(in crate::mock) struct ClockView {
     /// Current time in RFC 3339 format, with milliseconds.
     now: String,
     /// Current time in milliseconds since 1970-01-01 UTC.
-    unix_ms: i64,
+    pub(in crate::mock) unix_ms: i64,
     /// Whether the clock is stopped.
     frozen: bool,
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use axum::http::HeaderValue;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use super::api_error::ApiError;
 use crate::mock::{
@@ -15,26 +15,26 @@ use crate::mock::{
 };
 
 /// Body of a request that installs a fault at an endpoint.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct EndpointFault {
-    pub(super) endpoint: Endpoint,
-    pub(super) fault: AtEndpoint,
+pub(in crate::mock) struct EndpointFault {
+    pub(in crate::mock) endpoint: Endpoint,
+    pub(in crate::mock) fault: AtEndpoint,
     /// Number of requests that the fault affects. Default: The fault affects all requests until a
     /// client deletes the fault.
-    pub(super) times: Option<u64>,
+    pub(in crate::mock) times: Option<u64>,
     /// Value of `Retry-After`, in seconds.
-    pub(super) retry_after: Option<u64>,
+    pub(in crate::mock) retry_after: Option<u64>,
     /// Whether the endpoint processes the request before the fault replaces the response. Default:
     /// false.
     #[serde(default)]
-    pub(super) after: bool,
+    pub(in crate::mock) after: bool,
 }
 
 /// Fault of an endpoint.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum AtEndpoint {
+pub(in crate::mock) enum AtEndpoint {
     /// Responds with this status. If the endpoint defines an error for this status, the body
     /// contains that error.
     Status(#[schemars(range(min = 200, max = 999))] u16),
@@ -103,9 +103,9 @@ fn check_header(name: &str, value: &str) -> Result<(), ApiError> {
 }
 
 /// Response that a fault sends.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct CustomResponse {
+pub(in crate::mock) struct CustomResponse {
     #[schemars(range(min = 200, max = 999))]
     pub(super) status: u16,
     #[schemars(with = "HeaderText")]

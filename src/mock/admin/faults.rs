@@ -8,7 +8,7 @@ use std::{
 
 use axum::http::Method;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     Admin,
@@ -44,12 +44,12 @@ impl Faults {
 }
 
 /// Fault with its number of hits.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Fault")]
-pub(super) struct FaultView {
-    id: u64,
+pub(in crate::mock) struct FaultView {
+    pub(in crate::mock) id: u64,
     name: String,
-    hits: u64,
+    pub(in crate::mock) hits: u64,
     /// Number of remaining hits, or `null` if the fault has no limit.
     left: Option<u64>,
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::http::Method;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     Admin,
@@ -14,13 +14,13 @@ use super::{
 use crate::mock::oidc::keys::Keys;
 
 /// Key IDs of the issuer.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Keys")]
-pub(super) struct KeysView {
+pub(in crate::mock) struct KeysView {
     /// `kid` of the key that signs.
-    active: String,
+    pub(in crate::mock) active: String,
     /// `kid`s in the published key set.
-    published: Vec<String>,
+    pub(in crate::mock) published: Vec<String>,
 }
 
 pub(super) fn routes() -> Vec<Route> {

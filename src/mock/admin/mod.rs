@@ -9,24 +9,24 @@
     reason = "every handler has the signature that `Route` requires"
 )]
 
-mod api_error;
+pub(super) mod api_error;
 mod cases;
 mod clients;
-mod clock;
-mod fault_spec;
-mod faults;
+pub(super) mod clock;
+pub(super) mod fault_spec;
+pub(super) mod faults;
 mod issuer;
-mod keys;
+pub(super) mod keys;
 mod openapi;
 mod origin_guard;
 mod persons;
 mod requests;
 mod route;
 mod routes;
-mod sandboxes;
+pub(super) mod sandboxes;
 mod shape;
 mod tenants;
-mod webhook_views;
+pub(super) mod webhook_views;
 mod webhooks;
 
 use std::{net::IpAddr, sync::Arc};

@@ -46,11 +46,11 @@ impl Sandboxes {
 /// Sandbox with its URLs, client IDs and secrets.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Sandbox")]
-pub(super) struct SandboxView {
-    id: String,
+pub(in crate::mock) struct SandboxView {
+    pub(in crate::mock) id: String,
     /// Overview of the sandbox. A sandbox has every route of the main issuer, except the routes
     /// that manage sandboxes.
-    issuer: Overview,
+    pub(in crate::mock) issuer: Overview,
 }
 
 pub(super) fn routes() -> Vec<Route> {

@@ -51,9 +51,9 @@ pub(super) struct TenantQuery {
 }
 
 /// Webhook secret of a tenant.
-#[derive(Serialize, JsonSchema)]
-pub(super) struct WebhookSecret {
-    pub(super) secret: String,
+#[derive(Serialize, Deserialize, JsonSchema)]
+pub(in crate::mock) struct WebhookSecret {
+    pub(in crate::mock) secret: String,
 }
 
 /// Attempt to deliver an event to an endpoint.
@@ -105,12 +105,12 @@ pub(super) struct SettledQuery {
 }
 
 /// Result of waiting for deliveries.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct Settled {
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub(in crate::mock) struct Settled {
     /// `true` if no delivery is in progress or due.
-    pub(super) settled: bool,
+    pub(in crate::mock) settled: bool,
     /// One line for each delivery that was in progress or due at the time limit.
-    pub(super) left: Vec<String>,
+    pub(in crate::mock) left: Vec<String>,
 }
 
 /// Body of a request that repeats a delivery.

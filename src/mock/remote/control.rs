@@ -2,22 +2,16 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{RemoteMock, admin_client::RemoteError};
-use crate::{clock::Timestamp, mock::http::endpoint::Endpoint};
-
-#[derive(Deserialize)]
-struct ClockView {
-    unix_ms: i64,
-}
-
-#[derive(Deserialize)]
-struct KeysView {
-    active: String,
-    published: Vec<String>,
-}
+use crate::{
+    clock::Timestamp,
+    mock::{
+        admin::{clock::ClockView, keys::KeysView},
+        http::endpoint::Endpoint,
+    },
+};
 
 /// Methods for the clock, the keys and the request counts.
 impl RemoteMock {

@@ -5,14 +5,17 @@ use std::{
     time::Duration,
 };
 
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
-
 use super::{
     RemoteMock,
     admin_client::{AdminClient, RemoteError},
 };
-use crate::mock::http::endpoint::Endpoint;
+use crate::mock::{
+    admin::{
+        fault_spec::{AtEndpoint, EndpointFault},
+        faults::FaultView,
+    },
+    http::endpoint::Endpoint,
+};
 
 /// Faults of a mock's endpoints.
 impl RemoteMock {
@@ -36,47 +39,50 @@ pub struct RemoteOn {
 impl RemoteOn {
     /// Responds with this status.
     pub fn fail(self, status: u16) -> RemoteRule {
-        self.rule(json!({ "status": status }))
+        self.rule(AtEndpoint::Status(status))
     }
 
     /// Delays the regular response, in real time.
     pub fn delay(self, by: Duration) -> RemoteRule {
         let by = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
-        self.rule(json!({ "delay_ms": by }))
+        self.rule(AtEndpoint::DelayMs(by))
     }
 
     /// Responds with a body that is not JSON.
     pub fn garbage(self) -> RemoteRule {
-        self.rule("garbage".into())
+        self.rule(AtEndpoint::Garbage)
     }
 
     /// Never sends a response.
     pub fn hang(self) -> RemoteRule {
-        self.rule("hang".into())
+        self.rule(AtEndpoint::Hang)
     }
 
     /// Resets the connection and sends no response.
     pub fn reset(self) -> RemoteRule {
-        self.rule("reset".into())
+        self.rule(AtEndpoint::Reset)
     }
 
     /// Closes the connection without a response.
     pub fn drop_connection(self) -> RemoteRule {
-        self.rule("drop_connection".into())
+        self.rule(AtEndpoint::DropConnection)
     }
 
     /// Sends the headers of the regular response and half of its body, then closes the connection.
     pub fn truncate(self) -> RemoteRule {
-        self.rule("truncate".into())
+        self.rule(AtEndpoint::Truncate)
     }
 
-    fn rule(self, fault: Value) -> RemoteRule {
-        let mut body = Map::new();
-        body.insert("endpoint".to_owned(), self.endpoint.json_name().into());
-        body.insert("fault".to_owned(), fault);
+    fn rule(self, fault: AtEndpoint) -> RemoteRule {
         RemoteRule {
             admin: self.admin,
-            body,
+            fault: EndpointFault {
+                endpoint: self.endpoint,
+                fault,
+                times: None,
+                retry_after: None,
+                after: false,
+            },
         }
     }
 }
@@ -91,13 +97,13 @@ impl Debug for RemoteOn {
 #[must_use = "call `once`, `times` or `always` to install the fault"]
 pub struct RemoteRule {
     admin: AdminClient,
-    body: Map<String, Value>,
+    fault: EndpointFault,
 }
 
 impl RemoteRule {
     /// Adds a `Retry-After` header, in seconds.
     pub fn retry_after(mut self, seconds: u64) -> Self {
-        self.body.insert("retry_after".to_owned(), seconds.into());
+        self.fault.retry_after = Some(seconds);
         self
     }
 
@@ -114,7 +120,7 @@ impl RemoteRule {
     /// # Errors
     /// [`RemoteError`] if the request to the mock failed.
     pub async fn times(mut self, times: u64) -> Result<RemoteFault, RemoteError> {
-        self.body.insert("times".to_owned(), times.into());
+        self.fault.times = Some(times);
         self.always().await
     }
 
@@ -124,7 +130,7 @@ impl RemoteRule {
     /// # Errors
     /// [`RemoteError`] if the request to the mock failed.
     pub async fn always(self) -> Result<RemoteFault, RemoteError> {
-        let fault: FaultView = self.admin.post("/faults", &self.body).await?;
+        let fault: FaultView = self.admin.post("/faults", &self.fault).await?;
         Ok(RemoteFault {
             admin: self.admin,
             id: fault.id,
@@ -136,12 +142,6 @@ impl Debug for RemoteRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RemoteRule").finish_non_exhaustive()
     }
-}
-
-#[derive(Deserialize)]
-struct FaultView {
-    id: u64,
-    hits: u64,
 }
 
 /// Handle to an installed fault. Dropping this handle does not remove the fault.

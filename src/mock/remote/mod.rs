@@ -9,13 +9,12 @@ mod webhooks;
 
 use std::fmt::{self, Debug};
 
-use serde::Deserialize;
 use serde_json::json;
 
 use self::{admin_client::AdminClient, sandbox::Sandbox};
 use crate::{
     clock::TestClock,
-    mock::{issuer::MockIssuer, overview::Overview},
+    mock::{admin::sandboxes::SandboxView, issuer::MockIssuer, overview::Overview},
 };
 
 #[cfg(feature = "mock-cli")]
@@ -83,12 +82,6 @@ impl MockIssuer {
     }
 }
 
-#[derive(Deserialize)]
-struct Opened {
-    id: String,
-    issuer: Overview,
-}
-
 impl RemoteMock {
     /// Connects to the mock at this origin, and opens a sandbox.
     ///
@@ -96,7 +89,7 @@ impl RemoteMock {
     /// [`RemoteError`] if no mock responds, or the mock has no free sandbox.
     pub async fn connect(url: &str) -> Result<Self, RemoteError> {
         let parent = AdminClient::new(url, None)?;
-        let opened: Opened = parent.post("/sandboxes", &json!({})).await?;
+        let opened: SandboxView = parent.post("/sandboxes", &json!({})).await?;
         let sandbox = Sandbox::new(url, opened.id);
         Self::new(opened.issuer, Some(sandbox))
     }

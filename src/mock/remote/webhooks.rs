@@ -2,13 +2,13 @@
 
 use std::fmt::{self, Debug};
 
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
     RemoteMock,
     admin_client::{AdminClient, RemoteError},
 };
+use crate::mock::admin::webhook_views::{Settled, WebhookSecret};
 
 /// Method that returns the webhook deliveries.
 impl RemoteMock {
@@ -24,17 +24,6 @@ impl RemoteMock {
 #[derive(Clone)]
 pub struct RemoteWebhooks {
     admin: AdminClient,
-}
-
-#[derive(Deserialize)]
-struct Settled {
-    settled: bool,
-    left: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct Secret {
-    secret: String,
 }
 
 impl RemoteWebhooks {
@@ -85,7 +74,7 @@ impl RemoteWebhooks {
     /// # Errors
     /// [`RemoteError`] if the request to the mock failed.
     pub async fn rotate_secret(&self) -> Result<String, RemoteError> {
-        let secret: Secret = self
+        let secret: WebhookSecret = self
             .admin
             .post("/webhooks/secret/rotate", &json!({}))
             .await?;
