@@ -51,7 +51,7 @@ use self::{
 };
 use crate::mock::{
     core::{Core, snapshot::Snapshot},
-    http::segment,
+    http::{content_type, segment},
     overview::{ADMIN_PATH, Overview},
     records::client::ClientRecord,
     tenants::Tenant,
@@ -201,12 +201,8 @@ async fn read(method: &Method, headers: &HeaderMap, body: Body) -> Result<Value,
         let why = "the body is larger than 1 MiB or incomplete";
         ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", why)
     })?;
-    let kind = headers
-        .get(CONTENT_TYPE)
-        .map(|it| it.to_str().unwrap_or_default());
-    let essence = kind.map(|kind| kind.split(';').next().unwrap_or_default().trim());
-    let is_json = essence.map(|kind| kind.eq_ignore_ascii_case("application/json"));
-    if is_json == Some(false) || (is_json.is_none() && !body.is_empty()) {
+    let is_bare = body.is_empty() && !headers.contains_key(CONTENT_TYPE);
+    if !is_bare && !content_type::is(headers, "application/json") {
         let why = format!("a {method} body must have `Content-Type: application/json`");
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         return Err(ApiError::new(status, "unsupported_media_type", why));

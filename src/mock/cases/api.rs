@@ -6,14 +6,14 @@
     reason = "an `Err` is a complete HTTP response, and each request creates at most one"
 )]
 
-use axum::http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
 use super::engine::{self, is_verdict};
 use crate::{
     mock::{
         core::{Core, transition},
-        http::{answer::Answer, api_error, segment},
+        http::{answer::Answer, api_error, content_type, segment},
         random,
         records::{
             case::{CaseRecord, Uploads},
@@ -41,13 +41,7 @@ fn try_open(core: &Core, headers: &HeaderMap, body: &[u8]) -> Result<Answer, Ans
         .filter(|_| switches.honour_idempotency_key)
         .and_then(|key| key.to_str().ok())
         .map(|key| (tenant.id.clone(), key.to_owned()));
-    let person = core
-        .person(&request.person_id)
-        .filter(|person| person.id == request.person_id && person.is_visible_to(&tenant.id));
-    if person.is_none() {
-        let reason = "there is no such person, or this tenant may not see the person";
-        return Err(api_error::refuse(StatusCode::NOT_FOUND, reason, switches));
-    }
+    access::person(core, &tenant, &request.person_id, switches)?;
     let now = core.now();
     let mut book = core.cases();
     if let Some((known, id)) = key.as_ref().and_then(|key| book.idempotent.get(key)) {
@@ -224,10 +218,7 @@ fn parse_open_case(
     let refuse =
         |status, code, row, reason| api_error::refuse_as(status, code, row, reason, switches);
     let bad = |code, row, reason| refuse(StatusCode::BAD_REQUEST, code, row, reason);
-    let content_type = headers.get(CONTENT_TYPE).and_then(|it| it.to_str().ok());
-    let media = content_type.unwrap_or_default().split(';').next();
-    let is_json = media.is_some_and(|it| it.trim().eq_ignore_ascii_case("application/json"));
-    if !is_json {
+    if !content_type::is(headers, "application/json") {
         let (status, code) = (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type");
         return Err(refuse(
             status,

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::{
     mock::{
         core::Core,
-        http::{answer::Answer, api_error, segment},
+        http::{answer::Answer, segment},
         records::{claims, person::PersonRecord},
         switches::Switches,
         tenants::access,
@@ -20,17 +20,16 @@ pub(in crate::mock) fn status(core: &Core, headers: &HeaderMap, person: &str) ->
     let switches = core.switches();
     let tenant = match access::tenant(core, headers, &switches) {
         Ok(tenant) => tenant,
-        Err(no) => return no,
+        Err(rejection) => return rejection,
     };
-    let seen = segment::decode(person)
-        .and_then(|id| core.person(&id).filter(|person| person.id == id))
-        .filter(|person| person.is_visible_to(&tenant.id));
-    if let Some(person) = seen {
-        let response = about(&person, &switches, switches.status_person_id);
-        return Answer::json(StatusCode::OK, response).no_store();
+    let id = segment::decode(person).unwrap_or_default();
+    match access::person(core, &tenant, &id, &switches) {
+        Ok(person) => {
+            let response = about(&person, &switches, switches.status_person_id);
+            Answer::json(StatusCode::OK, response).no_store()
+        }
+        Err(rejection) => rejection,
     }
-    let reason = "there is no such person, or this tenant may not see the person";
-    api_error::refuse(StatusCode::NOT_FOUND, reason, &switches)
 }
 
 /// Returns the status response about a person (K40). The response omits members without a value

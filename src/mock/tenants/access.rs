@@ -14,7 +14,7 @@ use crate::{
     mock::{
         core::Core,
         http::{answer::Answer, api_error, bearer::bearer},
-        records::tenant::TenantRecord,
+        records::{person::PersonRecord, tenant::TenantRecord},
         switches::Switches,
     },
 };
@@ -48,7 +48,23 @@ pub(in crate::mock) fn tenant(
     Ok(tenant)
 }
 
-/// Round up to whole seconds, so that a client does not retry too early.
+/// Returns the person with this ID, or the 404 of a person who does not exist or whom the tenant
+/// may not see (K46, K47).
+pub(in crate::mock) fn person(
+    core: &Core,
+    tenant: &TenantRecord,
+    id: &str,
+    switches: &Switches,
+) -> Result<PersonRecord, Answer> {
+    let known = core.person(id).filter(|person| person.id == id);
+    let seen = known.filter(|person| person.is_visible_to(&tenant.id));
+    seen.ok_or_else(|| {
+        let reason = "there is no such person, or this tenant may not see the person";
+        api_error::refuse(StatusCode::NOT_FOUND, reason, switches)
+    })
+}
+
+/// Rounds up to whole seconds, so that a client does not retry too early.
 fn seconds(left: Duration) -> u64 {
     let started = u64::from(left.subsec_nanos() > 0);
     left.as_secs().saturating_add(started)

@@ -4,13 +4,14 @@ mod client_auth;
 mod grant;
 mod issue;
 
-use axum::http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
 
 use crate::{
     mock::{
         core::Core,
         http::{
             answer::{Answer, Refusal},
+            content_type,
             params::Params,
         },
     },
@@ -40,15 +41,7 @@ pub(in crate::mock) fn token(
 
 fn check_form(headers: &HeaderMap, query: &Params, form: &Params) -> Result<(), Refusal> {
     let invalid = |row, why: String| Err(Refusal::new("invalid_request", row, why));
-    let media_type = headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split(';').next())
-        .unwrap_or_default();
-    if !media_type
-        .trim()
-        .eq_ignore_ascii_case("application/x-www-form-urlencoded")
-    {
+    if !content_type::is(headers, "application/x-www-form-urlencoded") {
         return invalid(
             "K20",
             "`Content-Type` must be application/x-www-form-urlencoded".to_owned(),
