@@ -96,6 +96,14 @@ pub(super) fn card(person: &PersonRecord) -> String {
     )
 }
 
+/// Renders the address to which the browser returns.
+pub(super) fn way_back(uri: &str) -> String {
+    format!(
+        "<p class=\"hint back\">You will return to <code>{}</code>.</p>\n",
+        Text(uri)
+    )
+}
+
 /// Creates the 400 page with the error, its reason and the row of the contract (K14).
 pub(super) fn refusal(refusal: Refusal) -> Answer {
     let main = format!(

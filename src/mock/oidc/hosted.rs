@@ -8,7 +8,7 @@ use super::authorize;
 use crate::{
     mock::{
         core::{Core, transition},
-        html::{self, Text, card, page},
+        html::{self, Text, card, page, way_back},
         http::{
             answer::{Answer, Refusal},
             endpoint::Endpoint,
@@ -35,7 +35,7 @@ pub(in crate::mock) fn verify(
         Ok(back) => back,
         Err(refusal) => return html::refusal(refusal),
     };
-    let session = authorize::session_cookie(headers).and_then(|id| core.grants().session(id));
+    let session = authorize::session(core, headers);
     let Some(person) = session.and_then(|(id, _)| core.person(&id)) else {
         return not_signed_in();
     };
@@ -82,10 +82,9 @@ fn return_uri<'a>(core: &Core, query: &'a Params) -> Result<Option<&'a str>, Ref
 /// Returns the tier that the person verifies for: the lowest known requested tier, or the tier
 /// above the person's tier. Returns `None` if the person already has the requested tier.
 fn asked(core: &Core, query: &Params, person: &PersonRecord) -> Option<KycTier> {
-    let reached = person.verified_tier();
     let tiers = authorize::split_spaces(query.get(&core.switches().tier_parameter));
-    let asked = authorize::lowest(&tiers).or_else(|| next(reached.as_ref()))?;
-    (!reached.is_some_and(|own| own.satisfies(&asked))).then_some(asked)
+    let asked = authorize::lowest(&tiers).or_else(|| next(person.verified_tier().as_ref()));
+    asked.filter(|asked| !person.reaches(asked))
 }
 
 fn next(reached: Option<&KycTier>) -> Option<KycTier> {
@@ -123,11 +122,7 @@ fn show(person: &PersonRecord, asked: Option<&KycTier>, back: Option<&str>) -> A
     }
     main.push_str("</form>\n");
     if let Some(back) = back {
-        let _ = writeln!(
-            main,
-            "<p class=\"hint back\">You will return to <code>{}</code>.</p>",
-            Text(back)
-        );
+        main.push_str(&way_back(back));
     }
     page(StatusCode::OK, "Verify", &main)
 }

@@ -97,6 +97,11 @@ impl PersonRecord {
         (self.status == KycStatus::Verified).then(|| self.tier.clone())
     }
 
+    /// Whether the person is verified at this tier or a higher tier.
+    pub(in crate::mock) fn reaches(&self, tier: &KycTier) -> bool {
+        self.verified_tier().is_some_and(|own| own.satisfies(tier))
+    }
+
     pub(in crate::mock) fn is_visible_to(&self, tenant: &str) -> bool {
         self.visible_to
             .as_ref()

@@ -59,8 +59,7 @@ pub(in crate::mock) fn authorize(
     match hinted {
         Some(person) if core.switches().auto_consent => allow(core, &request, &person, core.now()),
         hinted => {
-            let session = session_cookie(headers).and_then(|id| core.grants().session(id));
-            let signed_in = session.and_then(|(id, _)| core.person(&id));
+            let signed_in = session(core, headers).and_then(|(id, _)| core.person(&id));
             let preselected = hinted
                 .or_else(|| core.person(request.id_token_hint.as_deref()?))
                 .or_else(|| signed_in.clone());
@@ -139,8 +138,7 @@ fn decide(core: &Core, request: &AuthorizeRequest, form: &Params) -> Answer {
 /// session that is not older than `max_age`. The person must also have allowed this client the
 /// requested scopes before (K92).
 fn silent(core: &Core, request: &AuthorizeRequest, headers: &HeaderMap) -> Answer {
-    let session = session_cookie(headers).and_then(|id| core.grants().session(id));
-    let fresh = session.filter(|(_, since)| {
+    let fresh = session(core, headers).filter(|(_, since)| {
         request
             .max_age
             .is_none_or(|age| core.now().since(*since) <= age)
@@ -237,14 +235,16 @@ pub(in crate::mock) fn status_page(core: &Core, path: &str) -> Option<Answer> {
     })
 }
 
-pub(super) fn session_cookie(headers: &HeaderMap) -> Option<&str> {
-    headers
+/// Returns the person ID and the start of the browser's session at the issuer.
+pub(super) fn session(core: &Core, headers: &HeaderMap) -> Option<(String, Timestamp)> {
+    let cookie = headers
         .get_all(COOKIE)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|line| line.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
-        .find_map(|(name, value)| (name == COOKIE_NAME).then_some(value))
+        .find_map(|(name, value)| (name == COOKIE_NAME).then_some(value));
+    core.grants().session(cookie?)
 }
 
 /// Maximum length of an authorization request in a form, in bytes.

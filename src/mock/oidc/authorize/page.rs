@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use super::request::AuthorizeRequest;
 use crate::mock::{
     core::Core,
-    html::{Text, card, page},
+    html::{Text, card, page, way_back},
     http::answer::Answer,
     records::person::PersonRecord,
 };
@@ -55,11 +55,7 @@ pub(super) fn choose(
         main.push_str("<button class=\"allow\" name=\"decision\" value=\"allow\">Allow</button>\n");
     }
     main.push_str("<button name=\"decision\" value=\"deny\">Deny</button>\n</div>\n</form>\n");
-    let _ = writeln!(
-        main,
-        "<p class=\"hint back\">You will return to <code>{}</code>.</p>",
-        Text(&request.back.redirect_uri)
-    );
+    main.push_str(&way_back(&request.back.redirect_uri));
     page(StatusCode::OK, "Sign in", &main)
 }
 

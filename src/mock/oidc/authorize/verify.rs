@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use super::request::AuthorizeRequest;
 use crate::{
     mock::{
-        html::{Text, card, page},
+        html::{Text, card, page, way_back},
         http::answer::Answer,
         records::{person::PersonRecord, verification::Verification},
     },
@@ -19,9 +19,7 @@ pub(super) fn unreached_tier<'a>(
     request: &'a AuthorizeRequest,
     person: &PersonRecord,
 ) -> Option<&'a KycTier> {
-    let asked = request.tier.as_ref()?;
-    let reached = person.verified_tier();
-    (!reached.is_some_and(|own| own.satisfies(asked))).then_some(asked)
+    request.tier.as_ref().filter(|asked| !person.reaches(asked))
 }
 
 /// Creates the verification page. The page works without scripts at the URL of the sign-in page.
@@ -43,12 +41,9 @@ pub(super) fn offer(request: &AuthorizeRequest, person: &PersonRecord, asked: &K
         card = card(person),
         id = Text(&person.id),
     );
-    main.push_str(&outcomes());
-    let _ = writeln!(
-        main,
-        "</form>\n<p class=\"hint back\">You will return to <code>{}</code>.</p>",
-        Text(&request.back.redirect_uri)
-    );
+    main += &outcomes();
+    main += "</form>\n";
+    main += &way_back(&request.back.redirect_uri);
     page(StatusCode::OK, "Verify", &main)
 }
 
