@@ -104,7 +104,7 @@ mod webhooks;
 
 pub use browser::{Browser, BrowserError, Page, Visit};
 pub use builder::MockIssuerBuilder;
-pub use cases::{CaseSnapshot, Cases, FileSnapshot};
+pub use cases::{CaseSnapshot, Cases};
 pub use deliveries::{
     delivery::{Deliveries, Delivery, DeliveryOutcome},
     draft::{DeliveryDraft, DeliverySigning},
@@ -128,7 +128,7 @@ pub use oidc::{
 };
 pub use persons::{NewPerson, Person};
 pub use probe::{Finding, Probe, Report, Verdict, verify_against};
-pub use records::{old_secret::OldSecret, verification::Verification};
+pub use records::{file::FileSnapshot, old_secret::OldSecret, verification::Verification};
 pub use remote::{
     NewRemotePerson, RemoteError, RemoteFault, RemoteMock, RemoteOn, RemotePerson, RemoteRule,
     RemoteWebhooks,

@@ -3,7 +3,7 @@
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    mock::{random, records::file::FileFacts},
+    mock::{random, records::file::FileSnapshot},
     wire::cases::SELFIE,
 };
 
@@ -51,7 +51,7 @@ impl FileInspector {
         part: &str,
         content_type: Option<String>,
         file_name: Option<String>,
-    ) -> Result<FileFacts, BadFile> {
+    ) -> Result<FileSnapshot, BadFile> {
         if self.size == 0 {
             return Err(BadFile::Unreadable);
         }
@@ -64,7 +64,7 @@ impl FileInspector {
         if !is_whole {
             return Err(BadFile::Unreadable);
         }
-        Ok(FileFacts {
+        Ok(FileSnapshot {
             size: self.size,
             content_type,
             file_name,

@@ -18,7 +18,7 @@ use crate::{
         core::{Core, transition},
         error::MockError,
         persons::Person,
-        records::case::CaseRecord,
+        records::{case::CaseRecord, file::FileSnapshot},
     },
     wire::{
         cases::{CaseStatus, Outcome, RiskLevel},
@@ -66,20 +66,6 @@ pub struct CaseSnapshot {
     pub files: BTreeMap<String, FileSnapshot>,
     /// The text parts of the last complete upload, by part name.
     pub texts: BTreeMap<String, String>,
-}
-
-/// Properties of an uploaded file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct FileSnapshot {
-    /// The size in bytes.
-    pub size: u64,
-    /// The content type, as the client sent it.
-    pub content_type: Option<String>,
-    /// The file name that the client sent, as the multipart parser returns it.
-    pub file_name: Option<String>,
-    /// The SHA-256 digest of the content, in hexadecimal.
-    pub sha256: String,
 }
 
 impl Cases {
@@ -139,15 +125,6 @@ impl Debug for Cases {
 }
 
 fn snapshot(case: &CaseRecord) -> CaseSnapshot {
-    let files = case.uploaded.files.iter().map(|(part, facts)| {
-        let file = FileSnapshot {
-            size: facts.size,
-            content_type: facts.content_type.clone(),
-            file_name: facts.file_name.clone(),
-            sha256: facts.sha256.clone(),
-        };
-        (part.clone(), file)
-    });
     let decision = case.decision.as_ref();
     CaseSnapshot {
         id: case.id.clone(),
@@ -158,7 +135,7 @@ fn snapshot(case: &CaseRecord) -> CaseSnapshot {
         risk_level: decision.and_then(|it| it.risk_level.clone()),
         human_verified: decision.and_then(|it| it.human_verified),
         opened_at: case.opened_at,
-        files: files.collect(),
+        files: case.uploaded.files.clone(),
         texts: case.uploaded.texts.clone(),
     }
 }

@@ -19,7 +19,7 @@ use crate::{
             rules::{Effect, Hook},
         },
         http::{answer::Answer, api_error, endpoint::Endpoint},
-        records::{case::Uploads, file::FileFacts},
+        records::{case::Uploads, file::FileSnapshot},
         switches::Switches,
     },
     wire::cases::{
@@ -178,7 +178,7 @@ async fn file(
     mut field: Field<'static>,
     part: &str,
     switches: &Switches,
-) -> Result<FileFacts, Answer> {
+) -> Result<FileSnapshot, Answer> {
     let refuse = |status, code, reason| api_error::refuse_as(status, code, "K58", reason, switches);
     let content_type = field.content_type().map(|it| it.essence_str().to_owned());
     let file_name = field.file_name().map(str::to_owned);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use super::file::FileFacts;
+use super::file::FileSnapshot;
 use crate::{
     clock::Timestamp,
     wire::{
@@ -26,7 +26,7 @@ pub(in crate::mock) struct CaseRecord {
 /// Files and texts of a complete upload.
 #[derive(Clone, Default)]
 pub(in crate::mock) struct Uploads {
-    pub(in crate::mock) files: BTreeMap<String, FileFacts>,
+    pub(in crate::mock) files: BTreeMap<String, FileSnapshot>,
     pub(in crate::mock) texts: BTreeMap<String, String>,
 }
 
