@@ -15,6 +15,9 @@ use crate::mock::loopback::is_loopback;
 /// A response, or the reason why the probe has no response to evaluate.
 pub(super) type ProbeResult = Result<ProbeResponse, String>;
 
+/// A URL to request, or the reason why it is unknown.
+pub(super) type ProbeUrl = Result<String, String>;
+
 /// A response of the probed issuer.
 pub(super) struct ProbeResponse {
     pub(super) status: u16,
@@ -67,8 +70,8 @@ impl ProbeClient {
     }
 
     /// Returns the URL of a path at the issuer.
-    pub(super) fn at(&self, path: &str) -> String {
-        format!("{}{path}", self.origin())
+    pub(super) fn at(&self, path: &str) -> ProbeUrl {
+        self.url().map(|_| format!("{}{path}", self.origin()))
     }
 
     /// Returns the deadline of a request that starts now.
@@ -76,17 +79,17 @@ impl ProbeClient {
         self.deadline.min(after(self.response_timeout))
     }
 
-    pub(super) async fn get(&self, url: &str) -> ProbeResult {
+    pub(super) async fn get(&self, url: &ProbeUrl) -> ProbeResult {
         self.send(Method::GET, url, None, None).await
     }
 
     /// Sends a request with an invalid credential.
-    pub(super) async fn get_with_invalid_credential(&self, url: &str) -> ProbeResult {
+    pub(super) async fn get_with_invalid_credential(&self, url: &ProbeUrl) -> ProbeResult {
         self.send(Method::GET, url, Some(INVALID_CREDENTIAL), None)
             .await
     }
 
-    pub(super) async fn post(&self, url: &str, form: &[(&str, &str)]) -> ProbeResult {
+    pub(super) async fn post(&self, url: &ProbeUrl, form: &[(&str, &str)]) -> ProbeResult {
         let form = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(form)
             .finish();
@@ -98,11 +101,11 @@ impl ProbeClient {
     async fn send(
         &self,
         method: Method,
-        url: &str,
+        url: &ProbeUrl,
         bearer: Option<&str>,
         form: Option<String>,
     ) -> ProbeResult {
-        self.url()?;
+        let url = url.as_ref().map_err(String::clone)?;
         let client = self.http.as_ref().map_err(String::clone)?;
         let mut request = client.request(method, url);
         if let Some(bearer) = bearer {

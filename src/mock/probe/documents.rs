@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{
-    client::{ProbeClient, ProbeResponse, ProbeResult},
+    client::{ProbeClient, ProbeResponse, ProbeResult, ProbeUrl},
     difference::{Difference, differs, same},
     finding::Finding,
 };
@@ -17,10 +17,10 @@ use crate::{
 /// URLs from the discovery document. The probe uses only URLs on the probed origin, so that it
 /// sends no request to another host.
 pub(super) struct DocumentUrls {
-    pub(super) authorize: Result<String, String>,
-    pub(super) token: Result<String, String>,
-    pub(super) userinfo: Result<String, String>,
-    jwks: Result<String, String>,
+    pub(super) authorize: ProbeUrl,
+    pub(super) token: ProbeUrl,
+    pub(super) userinfo: ProbeUrl,
+    jwks: ProbeUrl,
 }
 
 impl DocumentUrls {
@@ -71,7 +71,7 @@ pub(super) fn discovery(
         ("userinfo_endpoint", Endpoint::Userinfo),
         ("jwks_uri", Endpoint::Jwks),
     ] {
-        let expected = client.at(endpoint.path());
+        let expected = client.at(endpoint.path()).unwrap_or_default();
         let what = format!("`{name}` in the discovery document");
         findings.push(Finding::of("K4", what, discovery, |response| {
             member(response, name, &expected)
@@ -93,10 +93,7 @@ pub(super) fn discovery(
 }
 
 pub(super) async fn keys(client: &ProbeClient, urls: &DocumentUrls) -> Vec<Finding> {
-    let keys = match &urls.jwks {
-        Ok(url) => client.get(url).await,
-        Err(reason) => Err(reason.clone()),
-    };
+    let keys = client.get(&urls.jwks).await;
     vec![
         Finding::of(
             "K6",

@@ -1,26 +1,19 @@
 //! Checks that the issuer rejects invalid requests (K12, K14, K23 to K27, K35).
 
 use super::{
-    client::{ProbeClient, ProbeResponse, ProbeResult},
+    client::{ProbeClient, ProbeResponse},
     documents::DocumentUrls,
     finding::Finding,
 };
 use crate::wire::authorize as names;
 
 pub(super) async fn authorize(client: &ProbeClient, urls: &DocumentUrls) -> Vec<Finding> {
-    let bare = match &urls.authorize {
-        Ok(url) => client.get(url).await,
-        Err(reason) => Err(reason.clone()),
-    };
-    let elsewhere = match &urls.authorize {
-        // The top-level domain `.invalid` never resolves (RFC 6761 section 6.4).
-        Ok(url) => {
-            let query = "response_type=code&scope=openid&state=s&nonce=n&client_id=not-a-client\
-                         &redirect_uri=https%3A%2F%2Fnot-registered.invalid%2F";
-            client.get(&format!("{url}?{query}")).await
-        }
-        Err(reason) => Err(reason.clone()),
-    };
+    let bare = client.get(&urls.authorize).await;
+    // The top-level domain `.invalid` never resolves (RFC 6761 section 6.4).
+    let query = "response_type=code&scope=openid&state=s&nonce=n&client_id=not-a-client\
+                 &redirect_uri=https%3A%2F%2Fnot-registered.invalid%2F";
+    let elsewhere = urls.authorize.clone().map(|url| format!("{url}?{query}"));
+    let elsewhere = client.get(&elsewhere).await;
     vec![
         Finding::of(
             "K14",
@@ -38,23 +31,15 @@ pub(super) async fn authorize(client: &ProbeClient, urls: &DocumentUrls) -> Vec<
 }
 
 pub(super) async fn token(client: &ProbeClient, urls: &DocumentUrls) -> Vec<Finding> {
-    let nonsense = post(client, &urls.token, &UNKNOWN_CLIENT_REQUEST).await;
+    let nonsense = client.post(&urls.token, &UNKNOWN_CLIENT_REQUEST).await;
     let twice = [&UNKNOWN_CLIENT_REQUEST[..], &[(names::CODE, "another")]].concat();
-    let twice = post(client, &urls.token, &twice).await;
+    let twice = client.post(&urls.token, &twice).await;
     let empty = [&UNKNOWN_CLIENT_REQUEST[..], &[(names::CLIENT_SECRET, "")]].concat();
-    let empty = post(client, &urls.token, &empty).await;
-    let got = match &urls.token {
-        Ok(url) => client.get(url).await,
-        Err(reason) => Err(reason.clone()),
-    };
-    let without_slash = match &urls.token {
-        Ok(url) => {
-            client
-                .post(url.trim_end_matches('/'), &UNKNOWN_CLIENT_REQUEST)
-                .await
-        }
-        Err(reason) => Err(reason.clone()),
-    };
+    let empty = client.post(&urls.token, &empty).await;
+    let got = client.get(&urls.token).await;
+    let without_slash = urls.token.clone();
+    let without_slash = without_slash.map(|url| url.trim_end_matches('/').to_owned());
+    let without_slash = client.post(&without_slash, &UNKNOWN_CLIENT_REQUEST).await;
     vec![
         Finding::of(
             "K23",
@@ -93,13 +78,8 @@ pub(super) async fn token(client: &ProbeClient, urls: &DocumentUrls) -> Vec<Find
 }
 
 pub(super) async fn userinfo(client: &ProbeClient, urls: &DocumentUrls) -> Vec<Finding> {
-    let (bare, nonsense) = match &urls.userinfo {
-        Ok(url) => (
-            client.get(url).await,
-            client.get_with_invalid_credential(url).await,
-        ),
-        Err(reason) => (Err(reason.clone()), Err(reason.clone())),
-    };
+    let bare = client.get(&urls.userinfo).await;
+    let nonsense = client.get_with_invalid_credential(&urls.userinfo).await;
     vec![
         Finding::of(
             "K35",
@@ -126,17 +106,6 @@ pub(super) async fn userinfo(client: &ProbeClient, urls: &DocumentUrls) -> Vec<F
             |response| response.has("cache-control", "no-store"),
         ),
     ]
-}
-
-async fn post(
-    client: &ProbeClient,
-    url: &Result<String, String>,
-    form: &[(&str, &str)],
-) -> ProbeResult {
-    match url {
-        Ok(url) => client.post(url, form).await,
-        Err(reason) => Err(reason.clone()),
-    }
 }
 
 /// A complete and well-formed token request of an unknown client.

@@ -79,7 +79,7 @@ async fn plain(client: &ProbeClient, url: &Url) -> Finding {
         };
     }
     let result = client
-        .get(&format!("http://{host}{}", Endpoint::Discovery.path()))
+        .get(&Ok(format!("http://{host}{}", Endpoint::Discovery.path())))
         .await;
     Finding::of(
         "K70",
