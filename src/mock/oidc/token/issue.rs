@@ -1,5 +1,7 @@
 //! Creates the claims of tokens and signs tokens (K21, K22, K30, K34).
 
+use std::time::Duration;
+
 use axum::http::{StatusCode, header::PRAGMA};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Map, Value, json};
@@ -82,20 +84,10 @@ pub(in crate::mock) fn id_token_claims(
     person: &PersonRecord,
     access_token: Option<&str>,
 ) -> Map<String, Value> {
-    let (now, switches) = (core.now(), core.switches());
-    let mut map = person_claims::about(person, &consent.scopes, &switches);
+    let switches = core.switches();
+    let mut map = registered_claims(core, consent, switches.id_token_lifetime);
+    map.extend(person_claims::about(person, &consent.scopes, &switches));
     let mut set = |name: &str, value: Value| map.insert(name.to_owned(), value);
-    set(claims::ISS, json!(core.issuer));
-    set(claims::SUB, json!(person.id));
-    set(
-        claims::AUD,
-        audience(&consent.client_id, switches.aud_as_array),
-    );
-    set(claims::IAT, json!(now.as_unix()));
-    set(
-        claims::EXP,
-        json!(now.saturating_add(switches.id_token_lifetime).as_unix()),
-    );
     if let Some(nonce) = &consent.nonce {
         set(claims::NONCE, json!(nonce));
     }
@@ -115,32 +107,33 @@ pub(in crate::mock) fn id_token_claims(
 
 /// Returns the claims of an access token (K30, RFC 9068 section 2.2).
 pub(in crate::mock) fn access_token_claims(core: &Core, consent: &Consent) -> Map<String, Value> {
-    let (now, switches) = (core.now(), core.switches());
-    let mut map = Map::new();
+    let lifetime = core.switches().access_token_lifetime;
+    let mut map = registered_claims(core, consent, lifetime);
     let mut set = |name: &str, value: Value| map.insert(name.to_owned(), value);
-    set(claims::ISS, json!(core.issuer));
-    set(claims::SUB, json!(consent.person_id));
-    set(
-        claims::AUD,
-        audience(&consent.client_id, switches.aud_as_array),
-    );
-    set(claims::IAT, json!(now.as_unix()));
-    set(
-        claims::EXP,
-        json!(now.saturating_add(switches.access_token_lifetime).as_unix()),
-    );
     set(claims::JTI, json!(jws::jti()));
     set(claims::CLIENT_ID, json!(consent.client_id));
     set(claims::SCOPE, json!(consent.scopes.join(" ")));
     map
 }
 
-fn audience(client_id: &str, as_array: bool) -> Value {
-    if as_array {
+/// Returns the claims that every token has (K30).
+fn registered_claims(core: &Core, consent: &Consent, lifetime: Duration) -> Map<String, Value> {
+    let now = core.now();
+    let client_id = &consent.client_id;
+    let audience = if core.switches().aud_as_array {
         json!([client_id])
     } else {
         json!(client_id)
-    }
+    };
+    let expires = now.saturating_add(lifetime);
+    let mut map = Map::new();
+    let mut set = |name: &str, value: Value| map.insert(name.to_owned(), value);
+    set(claims::ISS, json!(core.issuer));
+    set(claims::SUB, json!(consent.person_id));
+    set(claims::AUD, audience);
+    set(claims::IAT, json!(now.as_unix()));
+    set(claims::EXP, json!(expires.as_unix()));
+    map
 }
 
 /// Returns the left half of the SHA-512 digest, as EdDSA with Ed25519 requires (K34; OpenID Connect
