@@ -22,16 +22,29 @@ pub(in crate::mock) struct Consent {
     pub(in crate::mock) acr: Option<KycTier>,
 }
 
-/// An authorization code and its bindings (K24).
+/// A code or a refresh token. A client can redeem each code and each refresh token once. The mock
+/// looks up codes and tokens by their digest.
 #[derive(Clone)]
-pub(in crate::mock) struct Code {
+pub(in crate::mock) struct Grant<T> {
     pub(in crate::mock) consent: Consent,
-    pub(in crate::mock) redirect_uri: String,
-    pub(in crate::mock) challenge: String,
-    pub(in crate::mock) expires: Timestamp,
     /// ID that all tokens from one code share, so that the mock can revoke these tokens together.
     pub(in crate::mock) family: String,
+    pub(in crate::mock) expires: Timestamp,
+    pub(in crate::mock) binding: T,
     redeemed: bool,
+}
+
+/// An authorization code (K24).
+pub(in crate::mock) type Code = Grant<CodeBinding>;
+
+/// A refresh token.
+pub(in crate::mock) type Refresh = Grant<()>;
+
+/// The values that a client must repeat to redeem a code (K24).
+#[derive(Clone)]
+pub(in crate::mock) struct CodeBinding {
+    pub(in crate::mock) redirect_uri: String,
+    pub(in crate::mock) challenge: String,
 }
 
 /// An access token that the mock issued. The mock looks up tokens by their digest.
@@ -42,21 +55,12 @@ pub(in crate::mock) struct Access {
     family: String,
 }
 
-/// A refresh token that the mock issued. The mock looks up tokens by their digest.
-#[derive(Clone)]
-pub(in crate::mock) struct Refresh {
-    pub(in crate::mock) consent: Consent,
-    pub(in crate::mock) family: String,
-    redeemed: bool,
-    issued: Timestamp,
-}
-
 /// Result of the redemption of a code or a refresh token.
 pub(in crate::mock) enum Redemption<T> {
     Valid(T),
     /// The client has already redeemed the code or refresh token. The mock has revoked every token
-    /// that it issued from this code.
-    Reused,
+    /// of this family.
+    Reused(String),
     /// The mock did not issue this value to the client, or has removed the value.
     Unknown,
 }
@@ -78,25 +82,10 @@ impl Grants {
         now: Timestamp,
         lifetime: Duration,
         consent: Consent,
-        redirect_uri: String,
-        challenge: String,
+        binding: CodeBinding,
     ) -> String {
-        if is_prune_due(self.codes.len()) {
-            self.codes.retain(|code| !can_be_removed(code.expires, now));
-        }
-        let code = random::token();
-        self.codes.insert(
-            digest(&code),
-            Code {
-                consent,
-                redirect_uri,
-                challenge,
-                expires: now.saturating_add(lifetime),
-                family: random::name("family_"),
-                redeemed: false,
-            },
-        );
-        code
+        let family = random::name("family_");
+        self.codes.issue(now, lifetime, consent, family, binding)
     }
 
     /// Returns the scopes of a refresh token.
@@ -108,19 +97,8 @@ impl Grants {
     /// Redeems a code. A request of another client does not invalidate the code. Otherwise any
     /// client could break the login of another client (K28).
     pub(in crate::mock) fn take_code(&mut self, code: &str, client_id: &str) -> Redemption<Code> {
-        let Some(known) = self.codes.get_mut(&digest(code)) else {
-            return Redemption::Unknown;
-        };
-        if known.consent.client_id != client_id {
-            return Redemption::Unknown;
-        }
-        let code = known.clone();
-        known.redeemed = true;
-        if code.redeemed {
-            self.revoke(&code.family);
-            return Redemption::Reused;
-        }
-        Redemption::Valid(code)
+        let redemption = self.codes.redeem(code, client_id);
+        self.revoke_reused(redemption)
     }
 
     pub(in crate::mock) fn note_access(
@@ -154,20 +132,8 @@ impl Grants {
         consent: Consent,
         family: String,
     ) -> String {
-        if is_prune_due(self.refresh.len()) {
-            self.refresh.retain(|refresh| {
-                !can_be_removed(refresh.issued.saturating_add(REFRESH_TOKEN_LIFETIME), now)
-            });
-        }
-        let token = random::token();
-        let refresh = Refresh {
-            consent,
-            family,
-            redeemed: false,
-            issued: now,
-        };
-        self.refresh.insert(digest(&token), refresh);
-        token
+        self.refresh
+            .issue(now, REFRESH_TOKEN_LIFETIME, consent, family, ())
     }
 
     /// Redeems a refresh token. Each refresh token works once. If a client uses a refresh token
@@ -177,19 +143,8 @@ impl Grants {
         token: &str,
         client_id: &str,
     ) -> Redemption<Refresh> {
-        let Some(known) = self.refresh.get_mut(&digest(token)) else {
-            return Redemption::Unknown;
-        };
-        if known.consent.client_id != client_id {
-            return Redemption::Unknown;
-        }
-        let refresh = known.clone();
-        known.redeemed = true;
-        if refresh.redeemed {
-            self.revoke(&refresh.family);
-            return Redemption::Reused;
-        }
-        Redemption::Valid(refresh)
+        let redemption = self.refresh.redeem(token, client_id);
+        self.revoke_reused(redemption)
     }
 
     /// Opens a browser session for the person at the issuer, for `prompt=none` (K17).
@@ -231,6 +186,13 @@ impl Grants {
         known.is_some_and(|known| scopes.iter().all(|scope| known.contains(scope)))
     }
 
+    fn revoke_reused<T>(&mut self, redemption: Redemption<T>) -> Redemption<T> {
+        if let Redemption::Reused(family) = &redemption {
+            self.revoke(family);
+        }
+        redemption
+    }
+
     fn revoke(&mut self, family: &str) {
         self.access.retain(|access| access.family != family);
         for refresh in self.refresh.values_mut() {
@@ -238,6 +200,42 @@ impl Grants {
                 refresh.redeemed = true;
             }
         }
+    }
+}
+
+impl<T: Clone> Bounded<Grant<T>> {
+    fn issue(
+        &mut self,
+        now: Timestamp,
+        lifetime: Duration,
+        consent: Consent,
+        family: String,
+        binding: T,
+    ) -> String {
+        if is_prune_due(self.len()) {
+            self.retain(|grant| !can_be_removed(grant.expires, now));
+        }
+        let token = random::token();
+        let grant = Grant {
+            consent,
+            family,
+            expires: now.saturating_add(lifetime),
+            binding,
+            redeemed: false,
+        };
+        self.insert(digest(&token), grant);
+        token
+    }
+
+    fn redeem(&mut self, token: &str, client_id: &str) -> Redemption<Grant<T>> {
+        let known = self.get_mut(&digest(token));
+        let Some(grant) = known.filter(|grant| grant.consent.client_id == client_id) else {
+            return Redemption::Unknown;
+        };
+        if std::mem::replace(&mut grant.redeemed, true) {
+            return Redemption::Reused(grant.family.clone());
+        }
+        Redemption::Valid(grant.clone())
     }
 }
 

@@ -22,7 +22,11 @@ use crate::{
             endpoint::Endpoint,
             params::Params,
         },
-        records::{grants::Consent, person::PersonRecord, verification::Verification},
+        records::{
+            grants::{CodeBinding, Consent},
+            person::PersonRecord,
+            verification::Verification,
+        },
     },
     wire::authorize as names,
 };
@@ -193,8 +197,10 @@ fn allow(
         now,
         lifetime,
         consent,
-        request.back.redirect_uri.clone(),
-        request.challenge.clone(),
+        CodeBinding {
+            redirect_uri: request.back.redirect_uri.clone(),
+            challenge: request.challenge.clone(),
+        },
     );
     let session = (auth_time == now).then(|| grants.open_session(&person.id, now));
     drop(grants);

@@ -56,7 +56,7 @@ fn by_code(core: &Core, client: &ClientRecord, form: &Params) -> Result<Granted,
     let presented = core.grants().take_code(sent, &client.id);
     let known = match presented {
         Redemption::Valid(known) => known,
-        Redemption::Reused => {
+        Redemption::Reused(_) => {
             return invalid_grant("K24", "the code was already used; its tokens are revoked");
         }
         Redemption::Unknown => {
@@ -66,10 +66,10 @@ fn by_code(core: &Core, client: &ClientRecord, form: &Params) -> Result<Granted,
     if known.expires <= now {
         return invalid_grant("K24", "the code has expired");
     }
-    if known.redirect_uri != redirect_uri {
+    if known.binding.redirect_uri != redirect_uri {
         return invalid_grant("K24", "the code was issued for another `redirect_uri`");
     }
-    if URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes())) != known.challenge {
+    if URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes())) != known.binding.challenge {
         return invalid_grant("K11", "`code_verifier` does not match `code_challenge`");
     }
     Ok(Granted {
@@ -101,7 +101,7 @@ fn by_refresh_token(core: &Core, client: &ClientRecord, form: &Params) -> Result
             family: refresh.family,
             narrower: asked,
         }),
-        Redemption::Reused => invalid_grant("K21", "the refresh token was already used"),
+        Redemption::Reused(_) => invalid_grant("K21", "the refresh token was already used"),
         Redemption::Unknown => invalid_grant(
             "K21",
             "the refresh token is unknown or belongs to another client",
