@@ -143,7 +143,7 @@ impl On {
     }
 
     /// Sends gzip data that decompresses to well-formed JSON of this size in bytes. The gzip data
-    /// is about 150 times smaller than the JSON.
+    /// is about 200 times smaller than the JSON.
     pub fn gzip_bomb(self, bytes: u64) -> Rule {
         self.breaks("gzip_bomb", BrokenResponse::GzipBomb(bytes))
     }
