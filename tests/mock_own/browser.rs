@@ -223,7 +223,7 @@ async fn a_page_other_than_the_authorization_page_is_an_error() {
         .browser
         .sign_in(issuer.kyc.discovery_url(), &issuer.ada)
         .await;
-    assert!(failure.unwrap_err().to_string().contains("authorize page"));
+    assert!(failure.unwrap_err().to_string().contains("sign-in page"));
     let unregistered = set(issuer.request(), "redirect_uri", "https://evil.test/");
     let login = issuer.authorize_url(&unregistered);
     let failure = issuer
