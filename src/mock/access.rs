@@ -5,12 +5,12 @@
 
 use std::net::IpAddr;
 
-use axum::http::{HeaderMap, header::AUTHORIZATION, header::HOST};
+use axum::http::{HeaderMap, header::HOST};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use subtle::ConstantTimeEq as _;
 use url::Url;
 
-use super::loopback::is_loopback;
+use super::{http::bearer::credentials, loopback::is_loopback};
 
 /// Settings of the admin API and the console, including their access token.
 pub(super) struct Access {
@@ -31,11 +31,7 @@ impl Access {
     /// Returns whether the request carries the admin token, as a Bearer token or as the password of
     /// Basic authentication.
     fn has_token(&self, headers: &HeaderMap) -> bool {
-        let mut values = headers.get_all(AUTHORIZATION).iter();
-        let (Some(Ok(value)), None) = (values.next().map(|it| it.to_str()), values.next()) else {
-            return false;
-        };
-        let Some((scheme, sent)) = value.split_once(' ') else {
+        let Some((scheme, sent)) = credentials(headers) else {
             return false;
         };
         let sent = if scheme.eq_ignore_ascii_case("bearer") {

@@ -1,17 +1,20 @@
-//! Bearer token of a request (RFC 6750 section 2.1).
+//! Credentials of a request (RFC 9110 section 11.4).
 
 use axum::http::{HeaderMap, header::AUTHORIZATION};
 
-/// Returns the Bearer token of the `Authorization` header. Returns `None` if the request has no
-/// `Authorization` header, more than one, or an invalid one. The scheme is case-insensitive (RFC
-/// 9110 section 11.1).
-pub(in crate::mock) fn bearer(headers: &HeaderMap) -> Option<&str> {
+/// Returns the scheme and the rest of the `Authorization` header. Returns `None` if the request has
+/// no `Authorization` header, more than one, or an invalid one.
+pub(in crate::mock) fn credentials(headers: &HeaderMap) -> Option<(&str, &str)> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = values.next()?.to_str().ok()?;
-    let (scheme, token) = value.split_once(' ')?;
-    let good = values.next().is_none()
-        && scheme.eq_ignore_ascii_case("bearer")
-        && !token.is_empty()
-        && !token.contains([' ', ',']);
+    value.split_once(' ').filter(|_| values.next().is_none())
+}
+
+/// Returns the Bearer token of the request (RFC 6750 section 2.1). The scheme is case-insensitive
+/// (RFC 9110 section 11.1).
+pub(in crate::mock) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = credentials(headers)?;
+    let good =
+        scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && !token.contains([' ', ',']);
     good.then_some(token)
 }
