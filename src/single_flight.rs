@@ -24,7 +24,7 @@ struct Inner<K, T, E> {
 }
 
 struct Flights<K, T, E> {
-    /// Number of the latest query that was started.
+    /// Number of the latest flight.
     last: u64,
     by_key: HashMap<K, Flight<T, E>>,
 }
@@ -32,6 +32,13 @@ struct Flights<K, T, E> {
 /// Operation that several callers wait for.
 #[derive(Clone)]
 pub(crate) struct Flight<T, E> {
+    #[cfg_attr(
+        not(feature = "web"),
+        expect(
+            dead_code,
+            reason = "only status queries compare flights with arrivals"
+        )
+    )]
     number: u64,
     pub(crate) result: Shared<BoxFuture<'static, Result<T, E>>>,
 }
