@@ -12,8 +12,15 @@ use crate::{
     secrets::InvalidSecret,
 };
 
-/// Host without `www`, on which KYCPort's OAuth routes do not work (K3).
-const BARE_HOST: &str = "kycport.com";
+/// Hosts of KYCPort that do not serve its protocol, with the reason (K3).
+const DEAD_HOSTS: [(&str, &str); 3] = [
+    (
+        "kycport.com",
+        "KYCPort's OAuth routes do not work without www",
+    ),
+    ("id.kycport.com", "this host does not respond"),
+    ("api.kycport.com", "this host does not exist"),
+];
 
 /// Validates a URL for requests: HTTPS, or plain HTTP to loopback addresses, without credentials
 /// and without a fragment.
@@ -63,10 +70,13 @@ pub(super) fn address(setting: Setting, text: &str) -> Result<Url, ConfigError> 
             "Remove the # and the text after it",
         ));
     }
-    if url.host_str() == Some(BARE_HOST) {
+    // The parser has converted the host to lower case. A host may end in a dot.
+    let host = url.host_str().unwrap_or_default();
+    let host = host.strip_suffix('.').unwrap_or(host);
+    if let Some((dead, why)) = DEAD_HOSTS.iter().find(|(dead, _)| *dead == host) {
         return Err(setting.refuse(
-            "the host is kycport.com",
-            "Use www.kycport.com: KYCPort's OAuth routes do not work without www",
+            format!("the host is {dead}"),
+            format!("Use www.kycport.com: {why}"),
         ));
     }
     Ok(url)

@@ -101,3 +101,4 @@ mod webhook_not_kept;
 mod webhook_receiver;
 mod webhook_signature;
 mod webhook_standard;
+mod wire_settings;
