@@ -20,6 +20,14 @@ pub(super) fn redirect_uri(config: &Config) -> Check {
             "This is correct for development. For production, register an https URL and set KYCPORT_REDIRECT_URI",
         );
     }
+    if uri.path().ends_with('/') {
+        return Check::with(
+            Status::Warn,
+            REDIRECT_URI,
+            format!("{uri} ends in a slash"),
+            "Register the redirect URI in KYCPort's console at /console: exactly, HTTPS, no trailing slash",
+        );
+    }
     #[cfg(feature = "web")]
     if config.web.callback_path() != uri.path() {
         return Check::with(
@@ -32,7 +40,10 @@ pub(super) fn redirect_uri(config: &Config) -> Check {
             "This is correct if a proxy rewrites the path",
         );
     }
-    Check::ok(REDIRECT_URI, uri.as_str())
+    Check::ok(
+        REDIRECT_URI,
+        format!("{uri}, which KYCPort's console at /console must list exactly"),
+    )
 }
 
 /// Describes the client. KYCPort validates the client id and the secret only at sign-in, when it

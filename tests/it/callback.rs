@@ -356,7 +356,7 @@ async fn a_token_request_without_effect_is_remembered_for_a_minute() {
         ),
         (
             |kyc| kyc.on(Endpoint::Token).answer(403, "text/plain", "no"),
-            (502, "issuer_rejected"),
+            (502, "tenant_rejected"),
         ),
     ];
     for (fault, (status, code)) in breaks {
@@ -487,6 +487,8 @@ async fn the_error_page_contains_no_text_of_the_error() {
         ("temporarily_unavailable", 503, "issuer_unavailable"),
         ("server_error", 502, "issuer_rejected"),
         ("login_required", 502, "issuer_rejected"),
+        ("redirect_uri_mismatch", 502, "redirect_uri_mismatch"),
+        ("invalid_redirect_uri", 502, "redirect_uri_mismatch"),
         ("<script>alert(1)</script>", 502, "issuer_rejected"),
         ("\" onload=alert(1) x=\"", 502, "issuer_rejected"),
     ] {

@@ -256,6 +256,27 @@ async fn settings_are_checked() {
 }
 
 #[tokio::test]
+async fn the_doctor_names_the_console() {
+    // K12
+    let kyc = MockIssuer::start().await;
+    for (redirect_uri, expected) in [
+        ("https://app.example.com/auth/callback", Status::Ok),
+        ("https://app.example.com/auth/callback/", Status::Warn),
+    ] {
+        let config = Config::builder("client", redirect_uri)
+            .issuer(kyc.issuer())
+            .discovery_url(kyc.discovery_url())
+            .callback_path("/auth/callback");
+        let report = examined(config).await;
+        let check = report.check("redirect URI").unwrap();
+        assert_eq!(check.status, expected, "{report}");
+        assert!(check.found.starts_with(redirect_uri), "{report}");
+        let text = format!("{} {}", check.found, check.remedy.unwrap_or_default());
+        assert!(text.contains("KYCPort's console at /console"), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn secrets_are_checked_after_a_reload() {
     let kyc = MockIssuer::start().await;
     let secrets = Arc::new(Mutex::new(Secrets::new()));

@@ -50,6 +50,8 @@ pub(in crate::mock) struct SwitchesSpec {
     auto_consent: Option<bool>,
     /// After a verification, shows a page of the issuer and does not redirect to the app (K19).
     strand_after_verification: Option<bool>,
+    /// Redirects each authorization request to the app with `error=redirect_uri_mismatch` (K14).
+    reject_redirect_uri: Option<bool>,
     /// Member of an event's `data` that contains the person ID (K63).
     webhook_person_member: Option<String>,
     /// Member in which userinfo wraps the claims, or `null` for none (K35).
@@ -117,6 +119,7 @@ impl SwitchesSpec {
             tier_parameter: Some(switches.tier_parameter.clone()),
             auto_consent: Some(switches.auto_consent),
             strand_after_verification: Some(switches.strand_after_verification),
+            reject_redirect_uri: Some(switches.reject_redirect_uri),
             webhook_person_member: Some(switches.webhook_person_member.clone()),
             userinfo_wrapper: Nullable::of(switches.userinfo_wrapper.clone()),
             id_token_lifetime_seconds: Some(switches.id_token_lifetime.as_secs()),
@@ -177,6 +180,7 @@ impl SwitchesSpec {
             &mut to.strand_after_verification,
             self.strand_after_verification,
         );
+        set(&mut to.reject_redirect_uri, self.reject_redirect_uri);
         set(&mut to.webhook_person_member, self.webhook_person_member);
         self.userinfo_wrapper.set(&mut to.userinfo_wrapper, |it| it);
         set(

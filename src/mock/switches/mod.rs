@@ -71,6 +71,9 @@ pub struct Switches {
     /// After a verification, shows the issuer's page at `/status` and does not redirect to the app.
     /// Tenants have observed this behavior (K19). Default: off.
     pub strand_after_verification: bool,
+    /// Redirects each authorization request to the app with `error=redirect_uri_mismatch`. Tenants
+    /// have observed this error (K14). Default: off.
+    pub reject_redirect_uri: bool,
     /// Member of an event's `data` that contains the person ID. One tenant reads the person ID from
     /// a different member (K63). Default: `person_id`.
     pub webhook_person_member: String,
@@ -162,6 +165,7 @@ impl Default for Switches {
             tier_parameter: names::ACR_VALUES.to_owned(),
             auto_consent: false,
             strand_after_verification: false,
+            reject_redirect_uri: false,
             webhook_person_member: PERSON_ID.to_owned(),
             userinfo_wrapper: None,
             id_token_lifetime: Duration::from_secs(300),

@@ -336,6 +336,8 @@ fn problem(error: LoginError, context: &RequestContext) -> Problem {
         LoginError::Rejected(refused) => match refused.code.as_str() {
             "access_denied" => Problem::Declined,
             "temporarily_unavailable" => Problem::IssuerUnavailable { retry_after: None },
+            // K14
+            "redirect_uri_mismatch" | "invalid_redirect_uri" => Problem::RedirectUriMismatch,
             _ => Problem::IssuerRejected,
         },
         LoginError::Provider(_) | LoginError::Exchange(ExchangeError::Transport(_)) => {
@@ -344,9 +346,8 @@ fn problem(error: LoginError, context: &RequestContext) -> Problem {
         LoginError::Exchange(ExchangeError::Unavailable { retry_after, .. }) => {
             Problem::IssuerUnavailable { retry_after }
         }
-        LoginError::Exchange(ExchangeError::Rejected { .. } | ExchangeError::Forbidden) => {
-            Problem::IssuerRejected
-        }
+        LoginError::Exchange(ExchangeError::Rejected { .. }) => Problem::IssuerRejected,
+        LoginError::Exchange(ExchangeError::Forbidden) => Problem::TenantRejected,
         LoginError::Issuer
         | LoginError::Exchange(ExchangeError::InvalidResponse)
         | LoginError::NoIdToken

@@ -40,6 +40,10 @@ pub(in crate::web) enum Problem {
     Declined,
     /// KYCPort responded with an error to the login.
     IssuerRejected,
+    /// KYCPort rejected the redirect URI of this app.
+    RedirectUriMismatch,
+    /// KYCPort rejected this tenant: the tenant is not active, or the client secret is wrong.
+    TenantRejected,
     /// The response of KYCPort is not valid.
     InvalidIssuerResponse,
     /// The tier of a step-up does not exist.
@@ -247,6 +251,20 @@ impl Problem {
                 "Please sign in again. If it happens again, contact us and give the reference \
                  below.",
                 Next::SignIn,
+            ),
+            Self::RedirectUriMismatch => text(
+                StatusCode::BAD_GATEWAY,
+                "redirect_uri_mismatch",
+                "This site is not registered correctly at KYCPort",
+                "Contact us and give the reference below. You are not signed in.",
+                Next::Nothing,
+            ),
+            Self::TenantRejected => text(
+                StatusCode::BAD_GATEWAY,
+                "tenant_rejected",
+                "This site is not registered correctly at KYCPort",
+                "Contact us and give the reference below. You are not signed in.",
+                Next::Nothing,
             ),
             Self::InvalidIssuerResponse => text(
                 StatusCode::BAD_GATEWAY,

@@ -103,6 +103,10 @@ impl AuthorizeRequest {
     pub(super) fn check(core: &Core, query: &Params) -> Result<Self, Rejection> {
         let (client, back) = client_and_redirect_uri(core, query).map_err(Rejection::ErrorPage)?;
         let to_client = |refusal| Rejection::Redirect(back.clone(), refusal);
+        if core.switches().reject_redirect_uri {
+            let why = "the switch `reject_redirect_uri` is on";
+            return Err(to_client(Refusal::new("redirect_uri_mismatch", "K14", why)));
+        }
         check_parameters(core, query, client, &back).map_err(to_client)
     }
 }
