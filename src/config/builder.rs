@@ -47,6 +47,7 @@ pub struct ConfigBuilder {
     pub(super) response_issuer: ResponseIssuer,
     pub(super) undeclared: UndeclaredCapabilities,
     pub(super) status_person_id: StatusPersonId,
+    pub(super) userinfo_member: Option<String>,
     pub(super) clock: Arc<dyn Clock>,
     #[cfg(feature = "web")]
     pub(super) web: WebSettings,
@@ -100,6 +101,7 @@ impl ConfigBuilder {
             response_issuer: ResponseIssuer::default(),
             undeclared: UndeclaredCapabilities::default(),
             status_person_id: StatusPersonId::default(),
+            userinfo_member: None,
             clock: Arc::new(SystemClock::new()),
             #[cfg(feature = "web")]
             web: WebSettings {
@@ -328,6 +330,17 @@ impl ConfigBuilder {
     /// `person_id`.
     pub fn status_person_id(mut self, when: StatusPersonId) -> Self {
         self.status_person_id = when;
+        self
+    }
+
+    /// Sets the member of the userinfo response that contains the claims, such as `user`, `profile`
+    /// or `data`. Default: none, because KYCPort documents claims at the top level. Maximum length:
+    /// 64 bytes.
+    ///
+    /// With this setting, the response must contain an object in this member, and `sub` is read
+    /// from this object. A `sub` at the top level must be equal.
+    pub fn userinfo_member(mut self, name: impl Into<String>) -> Self {
+        self.userinfo_member = Some(name.into());
         self
     }
 

@@ -95,6 +95,7 @@ impl ConfigBuilder {
                 algorithm_names: self.algorithm_names,
                 access_token_profile: self.access_token_profile,
                 response_issuer: self.response_issuer,
+                userinfo_member: self.userinfo_member,
             },
             redirect_url,
             api_base_url,
@@ -134,6 +135,9 @@ impl ConfigBuilder {
                     "Remove the parameter: browsers send the cookie of a pending login only with a redirect",
                 ));
             }
+        }
+        if let Some(member) = &self.userinfo_member {
+            rules::member(names::USERINFO_MEMBER, member)?;
         }
         if self.tier_parameter != authorize::ACR_VALUES {
             rules::extra_parameter(names::TIER_PARAMETER, &self.tier_parameter)?;

@@ -238,6 +238,19 @@ pub(super) fn extra_parameter(setting: Setting, name: &str) -> Result<(), Config
     Ok(())
 }
 
+/// Validates the name of a JSON member.
+pub(super) fn member(setting: Setting, name: &str) -> Result<(), ConfigError> {
+    const MAX_BYTES: usize = 64;
+    clean(setting, name)?;
+    if name.len() > MAX_BYTES {
+        return Err(setting.refuse(
+            format!("the name has {} bytes", name.len()),
+            format!("Set a name of at most {MAX_BYTES} bytes"),
+        ));
+    }
+    Ok(())
+}
+
 /// Validates a path prefix for the routes.
 #[cfg(feature = "web")]
 pub(super) fn prefix(setting: Setting, text: &str) -> Result<String, ConfigError> {

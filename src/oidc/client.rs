@@ -19,7 +19,7 @@ use super::{
     reason::log_rejection,
     settings::{ResponseIssuer, Settings},
     token_endpoint::TokenEndpoint,
-    userinfo::{self, Userinfo, UserinfoError},
+    userinfo::{self, Userinfo, UserinfoError, UserinfoRequest},
     validation_error::{TokenKind, TokenValidationError},
 };
 use crate::{
@@ -303,14 +303,14 @@ impl OidcClient {
             return Err(UserinfoError::RateLimited { retry_after });
         }
         let provider = self.0.provider.metadata().await?;
-        let endpoint = &provider.userinfo_endpoint;
-        let fetch = userinfo::fetch(
-            &self.0.http,
-            endpoint,
+        let request = UserinfoRequest {
+            endpoint: &provider.userinfo_endpoint,
             access_token,
             subject,
-            self.0.clock.now(),
-        );
+            member: self.0.settings.userinfo_member.as_deref(),
+            now: self.0.clock.now(),
+        };
+        let fetch = userinfo::fetch(&self.0.http, request);
         let answer = observe::call(Call::Userinfo, fetch).await;
         if let Err(UserinfoError::RateLimited { retry_after }) = &answer {
             self.0.userinfo_pause.start(Some(*retry_after));

@@ -22,6 +22,8 @@ pub(crate) struct Settings {
     pub(crate) algorithm_names: AlgorithmNames,
     pub(crate) access_token_profile: AccessTokenProfile,
     pub(crate) response_issuer: ResponseIssuer,
+    /// Member of the userinfo response that contains the claims (K31).
+    pub(crate) userinfo_member: Option<String>,
     pub(crate) metadata: MetadataPolicy,
 }
 

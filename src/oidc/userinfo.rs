@@ -1,6 +1,6 @@
 //! Userinfo endpoint (K35, OpenID Connect Core 1.0 section 5.3).
 
-use std::{fmt, time::Duration};
+use std::{borrow::Cow, fmt, time::Duration};
 
 use http::{
     HeaderMap, StatusCode,
@@ -17,7 +17,10 @@ use crate::{
     http::{HttpClient, TransportError, bearer, retry_after},
     secret::Secret,
     strict_json,
-    wire::kyc::{KycStatus, KycTier},
+    wire::{
+        claims::SUB,
+        kyc::{KycStatus, KycTier},
+    },
 };
 
 /// Maximum size of a response, in bytes.
@@ -76,7 +79,9 @@ pub enum UserinfoError {
         /// HTTP status of the response.
         status: u16,
     },
-    /// The response is not a JSON object with `sub`. Signed responses are not supported.
+    /// The response is not a JSON object with `sub`. Signed responses are not supported. If the
+    /// setting [`userinfo_member`](crate::ConfigBuilder::userinfo_member) names a member, this
+    /// member must be the object with `sub`.
     #[error("the userinfo response is not a JSON object with `sub`")]
     InvalidResponse,
     /// KYCPort limits the rate of requests. This client sends no further userinfo request for this
@@ -91,13 +96,27 @@ pub enum UserinfoError {
     SubjectMismatch,
 }
 
+/// Userinfo request of one person.
+pub(super) struct UserinfoRequest<'a> {
+    pub(super) endpoint: &'a Url,
+    pub(super) access_token: &'a Secret,
+    pub(super) subject: &'a str,
+    /// Member of the response that contains the claims (K31). `None` means the top level.
+    pub(super) member: Option<&'a str>,
+    pub(super) now: Timestamp,
+}
+
 pub(super) async fn fetch(
     http: &HttpClient,
-    endpoint: &Url,
-    access_token: &Secret,
-    subject: &str,
-    now: Timestamp,
+    request: UserinfoRequest<'_>,
 ) -> Result<Userinfo, UserinfoError> {
+    let UserinfoRequest {
+        endpoint,
+        access_token,
+        subject,
+        member,
+        now,
+    } = request;
     let authorization = bearer(access_token.expose()).ok_or(UserinfoError::TokenRejected)?;
     let request = http::Request::get(endpoint.as_str())
         .header(AUTHORIZATION, authorization)
@@ -124,6 +143,10 @@ pub(super) async fn fetch(
         return Err(UserinfoError::InvalidResponse);
     }
     let body = strict_json::readable(&answer.body);
+    let body = match member {
+        Some(member) => Cow::Owned(unwrapped(&body, member, subject)?),
+        None => body,
+    };
     let object = strict_json::object(&body).ok_or(UserinfoError::InvalidResponse)?;
     let mut claims = Claims::new(object);
     let subject_claim = claims
@@ -142,6 +165,18 @@ pub(super) async fn fetch(
         aml_clear: claims.informative(Claim::AmlClear),
         requested_at: now,
     })
+}
+
+/// Returns the object in `member` as JSON. A `sub` beside `member` must also be `subject`.
+fn unwrapped(body: &[u8], member: &str, subject: &str) -> Result<Vec<u8>, UserinfoError> {
+    let mut outer = strict_json::map(body).ok_or(UserinfoError::InvalidResponse)?;
+    if outer.get(SUB).is_some_and(|sub| sub != subject) {
+        return Err(UserinfoError::SubjectMismatch);
+    }
+    let inner = outer.remove(member).filter(serde_json::Value::is_object);
+    inner
+        .and_then(|inner| serde_json::to_vec(&inner).ok())
+        .ok_or(UserinfoError::InvalidResponse)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
