@@ -42,7 +42,9 @@ pub(crate) enum Delivered<'a> {
     Accepted,
     /// The delivery is rejected because of its content.
     Rejected,
-    /// The app failed to process the delivery. The text is the error of the handler.
+    /// The app does not know the person of the event.
+    UnknownPerson,
+    /// The app failed to process the delivery. The text is the error of the handler or the resolver.
     Failed(Option<&'a str>),
     /// Signed delivery that is not a valid event, with the reason.
     Unreadable(&'static str),
@@ -75,6 +77,11 @@ impl DeliverySpan {
             Delivered::Rejected => tracing::info!(
                 name: "kycport.delivery.rejected", target: "kycport::delivery",
                 code, event, event_type, %reference, "a webhook delivery was rejected"
+            ),
+            Delivered::UnknownPerson => tracing::warn!(
+                name: "kycport.delivery.person_unknown", target: "kycport::delivery",
+                code, event, event_type, %reference,
+                "the app does not know the person of a webhook delivery"
             ),
             Delivered::Failed(error) => tracing::error!(
                 name: "kycport.delivery.failed", target: "kycport::delivery",

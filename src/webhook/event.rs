@@ -89,6 +89,18 @@ impl Event {
     }
 }
 
+#[cfg(feature = "web")]
+impl Event {
+    /// Returns the person of the event for a change, if the event names one.
+    pub(crate) fn person_id_mut(&mut self) -> Option<&mut String> {
+        match &mut self.kind {
+            EventKind::StatusChanged { person_id, .. }
+            | EventKind::CaseDecided { person_id, .. } => Some(person_id),
+            EventKind::Unknown { person_id, .. } => person_id.as_mut(),
+        }
+    }
+}
+
 impl Debug for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Event")

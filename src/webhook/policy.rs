@@ -20,7 +20,8 @@ use super::tolerance::TimestampTolerance;
 pub struct DeliveryPolicy {
     /// Accepted range of an event's time. Default: see [`TimestampTolerance`].
     pub tolerance: TimestampTolerance,
-    /// Maximum time for the handler, including the request for the person's status. Default: 10 s.
+    /// Maximum time for the handler, including the request for the person's status and the resolver
+    /// of the person. Default: 10 s.
     pub handler_timeout: Duration,
     /// Duration of the lease of one handler on the event. The lease must be longer than
     /// `handler_timeout`. Default: 60 s.

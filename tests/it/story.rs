@@ -7,13 +7,13 @@ use async_trait::async_trait;
 use axum::{
     Extension, Json, Router,
     extract::Path,
-    http::{HeaderMap, Method, StatusCode},
+    http::{HeaderMap, Method, Request, StatusCode},
     routing::{get, post},
 };
 use bytes::Bytes;
 use kycport::{
-    Config, ConfigBuilder, KycStatus, KycTier, MemoryStore, RelyingParty, RunningApp, Secret,
-    SignedIn,
+    Clock as _, Config, ConfigBuilder, KycStatus, KycTier, MemoryStore, RelyingParty, RunningApp,
+    Secret, SignedIn,
     cases::{CaptureFile, Upload},
     mock::{
         Browser, DeliveryTamper, Endpoint, MockIssuer, OldSecret, Page, Person, Tamper, samples,
@@ -27,6 +27,7 @@ use kycport::{
     webhook::{SignatureScheme, WebhookVerifier, sign_test_delivery},
 };
 use serde_json::json;
+use tower_service::Service as _;
 use tower_sessions::{
     SessionStore,
     session::{Id, Record},
@@ -37,7 +38,7 @@ use crate::{
     recording_store::{ACTIVITY, ASSURANCE, Op, RecordingStore, SESSION, TOKENS},
     secrets,
     support::tenant_app_of,
-    test_handler::{Action, TestHandler},
+    test_handler::{Action, TestHandler, event_at},
     visitor::{LOGIN_COOKIES, SESSION_COOKIE},
 };
 
@@ -446,6 +447,7 @@ impl Story {
             Ok::<(), std::io::Error>(())
         });
         receiver.build().unwrap();
+        self.deliver_about_unknown_person().await;
         let full = MemoryStore::new(1, Arc::new(self.kyc.clock().clone()));
         for n in 0_u128.. {
             let key = LeaseKey {
@@ -458,6 +460,23 @@ impl Story {
                 break;
             }
         }
+    }
+
+    /// A receiver gets an event about a person whom the app does not know.
+    async fn deliver_about_unknown_person(&mut self) {
+        let webhooks = self.party.webhooks(async |_| Ok::<(), std::io::Error>(()));
+        let webhooks = webhooks
+            .name("by_address")
+            .person(async |_| Ok::<_, std::io::Error>(None));
+        let now = self.kyc.clock().now().as_unix();
+        let body = event_at(now, "evt_canary_address", &self.ada, "verified").to_string();
+        let secret = Secret::new(self.kyc.webhooks().secret());
+        let (name, value) = sign_test_delivery(&secret, body.as_bytes());
+        let request = Request::post("/").header(name, value);
+        let request = request.body(body.into()).unwrap();
+        let answer = webhooks.build().unwrap().call(request).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        self.canaries.push("evt_canary_address".to_owned());
     }
 
     async fn outages(&mut self) {

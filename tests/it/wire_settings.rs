@@ -1,14 +1,26 @@
 //! Tests of settings that adapt the SDK to observed behaviour of KYCPort, and of errors that name a
 //! wrong setting.
 
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
 use kycport::{
-    Config, ConfigBuilder, KycStatus, KycTier, RelyingParty, Secret,
-    mock::{Endpoint, MockIssuer, Person},
+    Config, ConfigBuilder, KycStatus, KycTier, RelyingParty, RunningApp, Secret,
+    mock::{Browser, Endpoint, MockIssuer, Person, Switches},
     oidc::{Userinfo, UserinfoError},
+    web::UnknownEventPolicy,
+    webhook::{DeliveryPolicy, EventFieldPaths, EventReader},
 };
 use serde_json::{Value, json};
 
-use crate::{observed::Observed, support::setup, visitor::SESSION_COOKIE};
+use crate::{
+    observed::Observed,
+    support::{setup, tenant_app_of},
+    visitor::SESSION_COOKIE,
+};
 
 const REDIRECT_URI: &str = "https://app.example.com/auth/callback";
 
@@ -209,4 +221,212 @@ fn an_invalid_userinfo_member_is_rejected() {
         assert_eq!(error.is_none(), is_valid, "{member:?}: {error:?}");
         assert!(error.is_none_or(|error| error.contains("userinfo_member")));
     }
+}
+
+/// Wallet address of Ada, which no response of KYCPort contains.
+const ADDRESS: &str = "0xada0000000000000000000000000000000000001";
+
+/// Behaviour of the app's resolver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lookup {
+    Works,
+    Fails,
+    Panics,
+    Hangs,
+}
+
+/// App whose webhooks name people by their wallet address, as one tenant has observed.
+struct AddressTest {
+    kyc: MockIssuer,
+    app: RunningApp,
+    ada: Person,
+    browser: Browser,
+    /// Subjects by address.
+    people: Arc<Mutex<BTreeMap<String, String>>>,
+    lookup: Arc<Mutex<Lookup>>,
+    /// Addresses that the receiver has looked up.
+    asked: Arc<Mutex<Vec<String>>>,
+    /// Subjects of the events that reached the handler.
+    handled: Arc<Mutex<Vec<String>>>,
+}
+
+impl AddressTest {
+    async fn new(policy: DeliveryPolicy) -> Self {
+        let kyc = MockIssuer::builder().switch(Switches::as_observed);
+        let kyc = kyc.start().await.unwrap();
+        let people = Arc::new(Mutex::new(BTreeMap::new()));
+        let lookup = Arc::new(Mutex::new(Lookup::Works));
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let handled = Arc::new(Mutex::new(Vec::new()));
+        let (own_people, own_lookup) = (Arc::clone(&people), Arc::clone(&lookup));
+        let (own_asked, own_handled) = (Arc::clone(&asked), Arc::clone(&handled));
+        let app = kyc.serve(|config| {
+            let party = RelyingParty::new(config.build().unwrap()).unwrap();
+            let mut paths = EventFieldPaths::default();
+            paths.person_id = vec!["/address".to_owned()];
+            let webhooks = party.webhooks(move |delivery| {
+                let person = delivery.event().person_id().unwrap().to_owned();
+                own_handled.lock().unwrap().push(person);
+                async { Ok::<(), std::io::Error>(()) }
+            });
+            let webhooks = webhooks
+                .policy(policy)
+                .unknown_events(UnknownEventPolicy::Handle)
+                .reader(EventReader::new(paths).unwrap())
+                .person(move |address: String| {
+                    own_asked.lock().unwrap().push(address.clone());
+                    let subject = own_people.lock().unwrap().get(&address).cloned();
+                    let lookup = *own_lookup.lock().unwrap();
+                    async move {
+                        match lookup {
+                            Lookup::Works => Ok(subject),
+                            Lookup::Fails => Err("the address book\nis not available"),
+                            Lookup::Panics => panic!("a resolver of the tests panics"),
+                            Lookup::Hangs => std::future::pending().await,
+                        }
+                    }
+                });
+            tenant_app_of(&party).route_service("/webhooks/kycport", webhooks.build().unwrap())
+        });
+        let app = app.await.unwrap();
+        let ada = kyc.person("ada").tier(KycTier::T2).create();
+        let browser = kyc.browser();
+        browser.sign_in(app.url("/auth/login"), &ada).await.unwrap();
+        kyc.webhooks().subscribe(app.url("/webhooks/kycport"));
+        Self {
+            kyc,
+            app,
+            ada,
+            browser,
+            people,
+            lookup,
+            asked,
+            handled,
+        }
+    }
+
+    fn link(&self, subject: &str) {
+        let mut people = self.people.lock().unwrap();
+        people.insert(ADDRESS.to_owned(), subject.to_owned());
+    }
+
+    fn handled(&self) -> Vec<String> {
+        self.handled.lock().unwrap().clone()
+    }
+
+    /// Returns the status of the last delivery attempt.
+    fn answered(&self) -> Option<u16> {
+        self.kyc.webhooks().deliveries().last().unwrap().status()
+    }
+
+    async fn guarded(&self) -> u16 {
+        let page = self.browser.fetch(self.app.url("/guarded")).await.unwrap();
+        page.status()
+    }
+
+    /// Lets the mock deliver the event again.
+    async fn redeliver(&self, seconds: u64) {
+        self.kyc.clock().advance(Duration::from_secs(seconds));
+        self.kyc.webhooks().settled().await;
+    }
+}
+
+#[tokio::test]
+async fn an_address_is_mapped_to_a_subject() {
+    // K63, K82
+    let setup = AddressTest::new(DeliveryPolicy::default()).await;
+    let webhooks = setup.kyc.webhooks();
+    let edit = webhooks.edit_json(|event| event["address"] = ADDRESS.into());
+    let _fault = edit.always();
+    setup.link(setup.ada.id());
+    assert_eq!(setup.guarded().await, 200);
+
+    setup.ada.reject();
+    webhooks.settled().await;
+
+    assert_eq!(setup.answered(), Some(200));
+    assert_eq!(setup.handled(), [setup.ada.id()]);
+    assert_eq!(*setup.asked.lock().unwrap(), [ADDRESS]);
+    assert_ne!(setup.guarded().await, 200);
+    // The receiver maps the person of an event of an unknown type, too.
+    webhooks.emit("kyc.something_new", json!({}));
+    webhooks.settled().await;
+    assert_eq!(setup.handled(), [setup.ada.id(), setup.ada.id()]);
+}
+
+#[tokio::test]
+async fn an_unknown_address_is_redelivered_and_then_handled() {
+    // K62, K63
+    let (observed, _listening) = Observed::listen();
+    let setup = AddressTest::new(DeliveryPolicy::default()).await;
+    let webhooks = setup.kyc.webhooks();
+    let edit = webhooks.edit_json(|event| event["address"] = ADDRESS.into());
+    let _fault = edit.always();
+    assert_eq!(setup.guarded().await, 200);
+    setup.ada.reject();
+    webhooks.settled().await;
+    assert_eq!(setup.answered(), Some(503));
+    assert!(setup.handled().is_empty());
+    let [unknown] = &observed.of("kycport.delivery.person_unknown")[..] else {
+        panic!("expected one unknown person");
+    };
+    assert_eq!(unknown.value("code"), "unknown_person");
+    assert_eq!(unknown.value("event_type"), "kyc.status_changed");
+    assert!(!format!("{unknown:?}").contains(ADDRESS));
+    // The app maps the address to a text that cannot be a subject.
+    for invalid in ["", "..", "a\u{0}b", "\u{fffd}"] {
+        setup.link(invalid);
+        webhooks.repeat(&webhooks.deliveries().last().unwrap().clone());
+        webhooks.settled().await;
+        assert_eq!(setup.answered(), Some(503), "{invalid:?}");
+    }
+    assert_eq!(setup.guarded().await, 200);
+
+    setup.link(setup.ada.id());
+    setup.redeliver(10).await;
+
+    assert_eq!(setup.answered(), Some(200));
+    assert_eq!(setup.handled(), [setup.ada.id()]);
+    assert_ne!(setup.guarded().await, 200);
+    let asked = setup.asked.lock().unwrap().len();
+    webhooks.repeat(&webhooks.deliveries().last().unwrap().clone());
+    webhooks.settled().await;
+    assert_eq!(setup.answered(), Some(200));
+    assert_eq!(setup.handled().len(), 1, "the event was handled twice");
+    assert_eq!(setup.asked.lock().unwrap().len(), asked + 1);
+}
+
+#[tokio::test]
+async fn a_failed_lookup_of_a_person_is_retried() {
+    // K62
+    let (observed, _listening) = Observed::listen();
+    let setup = AddressTest::new(DeliveryPolicy {
+        handler_timeout: Duration::from_millis(300),
+        ..DeliveryPolicy::default()
+    })
+    .await;
+    let webhooks = setup.kyc.webhooks();
+    let edit = webhooks.edit_json(|event| event["address"] = ADDRESS.into());
+    let _fault = edit.always();
+    setup.link(setup.ada.id());
+    setup.ada.reject();
+    for (lookup, seconds) in [
+        (Lookup::Fails, 0),
+        (Lookup::Panics, 10),
+        (Lookup::Hangs, 60),
+    ] {
+        *setup.lookup.lock().unwrap() = lookup;
+        setup.redeliver(seconds).await;
+        assert_eq!(setup.answered(), Some(503), "{lookup:?}");
+        let failed = observed.of("kycport.delivery.failed");
+        let last = failed.last().unwrap();
+        assert_eq!(last.value("code"), "person_unavailable", "{lookup:?}");
+        let is_named = last.value("error") == "the address book is not available";
+        assert_eq!(is_named, lookup == Lookup::Fails, "{last:?}");
+    }
+    assert!(setup.handled().is_empty());
+    *setup.lookup.lock().unwrap() = Lookup::Works;
+    setup.redeliver(600).await;
+    assert_eq!(setup.answered(), Some(200));
+    assert_eq!(setup.handled(), [setup.ada.id()]);
 }

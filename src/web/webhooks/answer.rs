@@ -49,6 +49,10 @@ pub(super) enum Outcome {
     CompletionNotRecorded,
     /// KYCPort did not answer the status query.
     StatusUnavailable { retry_after: Option<Duration> },
+    /// The app's resolver does not know the person of the event.
+    UnknownPerson,
+    /// The app's resolver failed, panicked or exceeded its time limit.
+    PersonUnavailable,
     /// The handler returned an error.
     HandlerFailed,
     /// The handler panicked.
@@ -78,6 +82,8 @@ impl Outcome {
             Self::StoreUnavailable => "store_unavailable",
             Self::CompletionNotRecorded => "not_recorded",
             Self::StatusUnavailable { .. } => "status_unavailable",
+            Self::UnknownPerson => "unknown_person",
+            Self::PersonUnavailable => "person_unavailable",
             Self::HandlerFailed => "handler_failed",
             Self::HandlerPanicked => "handler_panicked",
             Self::HandlerTooSlow => "handler_too_slow",
@@ -101,7 +107,9 @@ impl Outcome {
             Self::Busy
             | Self::StoreUnavailable
             | Self::CompletionNotRecorded
-            | Self::StatusUnavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            | Self::StatusUnavailable { .. }
+            | Self::UnknownPerson
+            | Self::PersonUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::HandlerFailed | Self::HandlerPanicked | Self::HandlerTooSlow => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
@@ -128,6 +136,10 @@ impl Outcome {
             Self::StatusUnavailable { .. } => {
                 "The status endpoint is unavailable. Deliver the event again later."
             }
+            Self::UnknownPerson => "The person is not known yet. Deliver the event again later.",
+            Self::PersonUnavailable => {
+                "The lookup of the person failed. Deliver the event again later."
+            }
             Self::HandlerFailed | Self::HandlerPanicked | Self::HandlerTooSlow => {
                 "The handler failed. Deliver the event again later."
             }
@@ -143,9 +155,11 @@ impl Outcome {
             Self::StatusUnavailable { retry_after } => {
                 Some(retry_after.unwrap_or(DEFAULT_RETRY_AFTER))
             }
-            Self::Busy | Self::StoreUnavailable | Self::CompletionNotRecorded => {
-                Some(DEFAULT_RETRY_AFTER)
-            }
+            Self::Busy
+            | Self::StoreUnavailable
+            | Self::CompletionNotRecorded
+            | Self::UnknownPerson
+            | Self::PersonUnavailable => Some(DEFAULT_RETRY_AFTER),
             _ => None,
         }
     }
@@ -187,7 +201,9 @@ impl Outcome {
 
     /// Returns the kind of the outcome for the log.
     pub(super) fn delivered(self, error: Option<&str>) -> Delivered<'_> {
-        if self.status().is_server_error() {
+        if self == Self::UnknownPerson {
+            Delivered::UnknownPerson
+        } else if self.status().is_server_error() {
             Delivered::Failed(error)
         } else if let Self::InvalidEvent(why) = self {
             Delivered::Unreadable(why.code())

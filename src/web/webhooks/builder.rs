@@ -12,7 +12,7 @@ use super::{
     delivery::{Delivery, UnknownEventPolicy},
     intake::Intake,
     names::ReceiverNames,
-    processing::{EventUpdates, Handler, HandlerError, Processing},
+    processing::{Callbacks, EventUpdates, Handler, HandlerError, PersonResolver, Processing},
     receiver::WebhookReceiver,
 };
 use crate::{
@@ -37,6 +37,7 @@ const NO_NAMESPACE: [u8; 16] = [0; 16];
 pub struct WebhookReceiverBuilder {
     verifier: Result<WebhookVerifier, VerifierError>,
     handler: Handler,
+    person: Option<PersonResolver>,
     reader: EventReader,
     policy: DeliveryPolicy,
     store: Option<Arc<dyn Store>>,
@@ -127,6 +128,7 @@ impl WebhookReceiverBuilder {
         Self {
             verifier,
             handler: Arc::new(handler),
+            person: None,
             reader: EventReader::default(),
             policy: DeliveryPolicy::default(),
             store: None,
@@ -169,6 +171,57 @@ impl WebhookReceiverBuilder {
     /// Sets the reader, which locates the fields in a body (K63).
     pub fn reader(mut self, reader: EventReader) -> Self {
         self.reader = reader;
+        self
+    }
+
+    /// Maps the person value of an event, such as a wallet address, to a subject. Default: the value
+    /// is the subject (K33).
+    ///
+    /// The receiver calls `resolver` once per delivery, with the value that the
+    /// [`reader`](Self::reader) finds. The resolver returns the `sub` of the person's tokens, or
+    /// `None` if the app does not know the person. In the handler,
+    /// [`Event::person_id`](crate::webhook::Event::person_id) is the subject. The resolver and the
+    /// handler share the time limit of the handler.
+    ///
+    /// If the resolver returns `None` or a text that cannot be a subject, the response is 503 with
+    /// the code `unknown_person`, also for an event of an unknown type. KYCPort redelivers the event,
+    /// because the app may learn the person's address later. If the resolver returns an error, panics or takes too long, the
+    /// response is 503 with the code `person_unavailable`. The log contains the error's `Display`
+    /// text, so the text must contain no personal data.
+    ///
+    /// ```
+    /// # use kycport::{Config, RelyingParty};
+    /// use kycport::webhook::{EventFieldPaths, EventReader};
+    ///
+    /// # let config = Config::builder("my-client", "https://app.example.com/auth/callback")
+    /// #     .webhook_secret("a secret of sixteen bytes or more")
+    /// #     .build()?;
+    /// # let kycport = RelyingParty::new(config)?;
+    /// # async fn subject_of(address: String) -> Result<Option<String>, std::io::Error> { Ok(None) }
+    /// let mut paths = EventFieldPaths::default();
+    /// paths.person_id = vec!["/address".to_owned()];
+    /// let webhooks = kycport
+    ///     .webhooks(async |_delivery| Ok::<(), std::io::Error>(()))
+    ///     .reader(EventReader::new(paths)?)
+    ///     .person(async |address| subject_of(address).await);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn person<R, F, E>(mut self, resolver: R) -> Self
+    where
+        R: Fn(String) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<Option<String>, E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let resolver = move |value| {
+            let resolved = resolver(value);
+            async move {
+                resolved
+                    .await
+                    .map_err(|error| HandlerError::new(error.into()))
+            }
+            .boxed()
+        };
+        self.person = Some(Arc::new(resolver));
         self
     }
 
@@ -247,7 +300,10 @@ impl WebhookReceiverBuilder {
             self.policy,
             log,
             self.unknown_events,
-            self.handler,
+            Callbacks {
+                handler: self.handler,
+                person: self.person,
+            },
             self.updates,
             Arc::clone(&clock),
         );

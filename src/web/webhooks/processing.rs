@@ -3,7 +3,7 @@
 use std::{fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt as _, future::BoxFuture};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Instant};
 
 use super::{
     answer::Outcome,
@@ -18,13 +18,25 @@ use crate::{
         BeginOutcome, DeliveryPolicy, Event, EventKind, EventLease, EventLog, EventReader,
         SettleOutcome, VerifiedPayload,
     },
+    wire::is_id,
 };
 
 /// Handler of the app, with its error type erased.
 pub(super) type Handler =
     Arc<dyn Fn(Delivery) -> BoxFuture<'static, Result<(), HandlerError>> + Send + Sync>;
 
-/// Error text of the app's handler, for the log.
+/// Resolver of the app, with its error type erased. The resolver maps the person value of an event
+/// to a subject.
+pub(super) type PersonResolver =
+    Arc<dyn Fn(String) -> BoxFuture<'static, Result<Option<String>, HandlerError>> + Send + Sync>;
+
+/// Functions of the app that process events.
+pub(super) struct Callbacks {
+    pub(super) handler: Handler,
+    pub(super) person: Option<PersonResolver>,
+}
+
+/// Error text of the app's handler or resolver, for the log.
 #[derive(Debug)]
 pub(super) struct HandlerError(String);
 
@@ -72,7 +84,7 @@ pub(super) struct Processing {
     policy: DeliveryPolicy,
     log: EventLog,
     unknown_events: UnknownEventPolicy,
-    handler: Handler,
+    callbacks: Callbacks,
     updates: Option<EventUpdates>,
     clock: Arc<dyn Clock>,
     turns: Semaphore,
@@ -95,7 +107,7 @@ impl EventUpdates {
 pub(super) struct Processed {
     pub(super) outcome: Outcome,
     pub(super) event: Option<Event>,
-    /// Error text of the handler, if the handler returned an error.
+    /// Error text of the handler or the resolver, if one of them returned an error.
     pub(super) error: Option<String>,
 }
 
@@ -105,7 +117,7 @@ impl Processing {
         policy: DeliveryPolicy,
         log: EventLog,
         unknown_events: UnknownEventPolicy,
-        handler: Handler,
+        callbacks: Callbacks,
         updates: Option<EventUpdates>,
         clock: Arc<dyn Clock>,
     ) -> Self {
@@ -114,7 +126,7 @@ impl Processing {
             policy,
             log,
             unknown_events,
-            handler,
+            callbacks,
             updates,
             clock,
             turns: Semaphore::new(MAX_CONCURRENT_HANDLERS),
@@ -123,7 +135,7 @@ impl Processing {
 
     /// Processes an event. Not cancel safe: run this function in its own task.
     pub(super) async fn process(&self, verified: VerifiedPayload) -> Processed {
-        let event = match self.reader.read(&verified) {
+        let mut event = match self.reader.read(&verified) {
             Ok(event) => event,
             Err(error) => {
                 return Processed {
@@ -133,7 +145,7 @@ impl Processing {
                 };
             }
         };
-        let settled = self.settle(&event, verified.secret_name()).await;
+        let settled = self.settle(&mut event, verified.secret_name()).await;
         let (outcome, error) = match settled {
             Ok(outcome) => (outcome, None),
             Err(not_handled) => (not_handled.outcome, not_handled.error),
@@ -145,18 +157,23 @@ impl Processing {
         }
     }
 
-    async fn settle(&self, event: &Event, secret_name: &str) -> Result<Outcome, NotHandled> {
+    async fn settle(&self, event: &mut Event, secret_name: &str) -> Result<Outcome, NotHandled> {
         let checked = self
             .policy
             .tolerance
             .check(event.created_at, self.clock.now());
         checked.map_err(Outcome::TimestampError)?;
-        if matches!(event.kind, EventKind::Unknown { .. })
-            && self.unknown_events == UnknownEventPolicy::Acknowledge
-        {
-            return Ok(self.acknowledge(event).await?);
+        let is_ignored = matches!(event.kind, EventKind::Unknown { .. })
+            && self.unknown_events == UnknownEventPolicy::Acknowledge;
+        if is_ignored && (event.person_id().is_none() || self.updates.is_none()) {
+            return Ok(Outcome::Acknowledged);
         }
         let _turn = self.turns.try_acquire().map_err(|_| Outcome::Busy)?;
+        let started = Instant::now();
+        self.resolve_person(event).await?;
+        if is_ignored {
+            return Ok(self.acknowledge(event, started).await?);
+        }
         let (key, policy) = (event.key(), &self.policy);
         let begun = self.log.begin(&key, policy.lease, policy.retention);
         let lease = match begun.await.map_err(|_| Outcome::StoreUnavailable)? {
@@ -164,7 +181,7 @@ impl Processing {
             BeginOutcome::InFlight(left) => return Err(Outcome::InFlight(left).into()),
             BeginOutcome::Done => return Ok(Outcome::Duplicate),
         };
-        match self.handle(event, &lease, secret_name).await {
+        match self.handle(event, &lease, secret_name, started).await {
             Ok(()) => Ok(self.complete(&lease).await?),
             Err(not_handled) => {
                 // If the release fails, the lease expires later.
@@ -174,15 +191,42 @@ impl Processing {
         }
     }
 
-    /// Acknowledges an event of an unknown type. If the event names a person, queries the person's
-    /// status first, because the status may have changed. Records no completion, because a second
-    /// query does no harm.
-    async fn acknowledge(&self, event: &Event) -> Result<Outcome, Outcome> {
-        if event.person_id().is_none() || self.updates.is_none() {
-            return Ok(Outcome::Acknowledged);
+    /// Replaces the person value of the event by the subject that the app's resolver returns. The
+    /// caller has no lease on the event yet, so that a redelivery is not a duplicate.
+    async fn resolve_person(&self, event: &mut Event) -> Result<(), NotHandled> {
+        let (Some(resolver), Some(person)) = (&self.callbacks.person, event.person_id_mut()) else {
+            return Ok(());
+        };
+        let value = person.clone();
+        // The resolver is called inside the async block, because it may panic before its first
+        // await.
+        let resolved = AssertUnwindSafe(async { resolver(value).await }).catch_unwind();
+        match tokio::time::timeout(self.policy.handler_timeout, resolved).await {
+            Ok(Ok(Ok(Some(subject)))) if is_id(&subject) => {
+                *person = subject;
+                Ok(())
+            }
+            Ok(Ok(Ok(_))) => Err(Outcome::UnknownPerson.into()),
+            Ok(Ok(Err(error))) => Err(NotHandled {
+                outcome: Outcome::PersonUnavailable,
+                error: Some(error),
+            }),
+            // The resolver panicked or exceeded the time limit.
+            Ok(Err(_)) | Err(_) => Err(Outcome::PersonUnavailable.into()),
         }
-        let _turn = self.turns.try_acquire().map_err(|_| Outcome::Busy)?;
-        match tokio::time::timeout(self.policy.handler_timeout, self.apply_updates(event)).await {
+    }
+
+    /// Returns the rest of the time limit for the resolver and the handler together.
+    fn time_left(&self, started: Instant) -> Duration {
+        let limit = self.policy.handler_timeout;
+        limit.saturating_sub(started.elapsed())
+    }
+
+    /// Acknowledges an event of an unknown type that names a person. Queries the person's status
+    /// first, because the status may have changed. Records no completion, because a second query
+    /// does no harm.
+    async fn acknowledge(&self, event: &Event, started: Instant) -> Result<Outcome, Outcome> {
+        match tokio::time::timeout(self.time_left(started), self.apply_updates(event)).await {
             Ok(Ok(_)) => Ok(Outcome::Acknowledged),
             Ok(Err(error)) => Err(error.into()),
             Err(_) => Err(Outcome::HandlerTooSlow),
@@ -197,6 +241,7 @@ impl Processing {
         event: &Event,
         lease: &EventLease,
         secret_name: &str,
+        started: Instant,
     ) -> Result<(), NotHandled> {
         let handled = async {
             let assurance = self.apply_updates(event).await;
@@ -209,7 +254,7 @@ impl Processing {
             };
             // The handler is called inside the async block, because it may panic before its first
             // await.
-            let handled = AssertUnwindSafe(async { (self.handler)(delivery).await });
+            let handled = AssertUnwindSafe(async { (self.callbacks.handler)(delivery).await });
             match handled.catch_unwind().await {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(error)) => Err(NotHandled {
@@ -219,7 +264,7 @@ impl Processing {
                 Err(_) => Err(Outcome::HandlerPanicked.into()),
             }
         };
-        tokio::time::timeout(self.policy.handler_timeout, handled)
+        tokio::time::timeout(self.time_left(started), handled)
             .await
             .unwrap_or(Err(Outcome::HandlerTooSlow.into()))
     }

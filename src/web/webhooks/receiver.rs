@@ -51,6 +51,7 @@ const MAX_DIAGNOSED_BYTES: usize = 64 * 1024;
 /// | the body is an event, at most 96 h old and at most 5 min ahead | 400 |
 /// | the type of the event is known | 200, and a log line |
 /// | fewer than 64 handlers are running | 503, `Retry-After` |
+/// | the app knows the person, if the app has a [resolver](crate::web::WebhookReceiverBuilder::person) | 503, `Retry-After` |
 /// | the event was not completed before | 200 |
 /// | no other delivery of the event is being handled | 409, `Retry-After` |
 /// | the store works | 503, `Retry-After` |
