@@ -62,6 +62,7 @@ pub(super) struct WebSettings {
     pub(super) cookie_name: Option<String>,
     pub(super) limits: web::SessionLimits,
     pub(super) signed_out_me: SignedOutMe,
+    pub(super) me_shows_aml: bool,
     pub(super) assurance_max_age: Duration,
     pub(super) store: Option<Arc<dyn Store>>,
     pub(super) store_url: Option<String>,
@@ -114,6 +115,7 @@ impl ConfigBuilder {
                     absolute: Duration::from_secs(12 * 3600),
                 },
                 signed_out_me: SignedOutMe::default(),
+                me_shows_aml: false,
                 assurance_max_age: Duration::from_secs(600),
                 store: None,
                 store_url: None,
@@ -402,6 +404,15 @@ impl ConfigBuilder {
     /// Sets the response of `GET /auth/me` without a session. Default: 401.
     pub fn signed_out_me(mut self, answer: SignedOutMe) -> Self {
         self.web.signed_out_me = answer;
+        self
+    }
+
+    /// Sets whether the response of `GET /auth/me` contains `aml_clear`. Default: false.
+    ///
+    /// The browser of the person can read this response. In many countries, a business must not
+    /// tell a person that an AML screening has found something ("tipping off").
+    pub fn me_shows_aml(mut self, shows: bool) -> Self {
+        self.web.me_shows_aml = shows;
         self
     }
 

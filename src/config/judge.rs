@@ -252,6 +252,7 @@ impl ConfigBuilder {
             }),
             limits,
             signed_out_me: self.web.signed_out_me,
+            me_shows_aml: self.web.me_shows_aml,
             assurance_max_age: self.web.assurance_max_age,
             store: self.judged_store()?,
             sealing_keys: self.judged_sealing_keys()?,

@@ -23,6 +23,8 @@ pub(crate) struct Settings {
     pub(crate) cookies: CookieNames,
     pub(crate) limits: SessionLimits,
     pub(crate) signed_out_me: SignedOutMe,
+    /// Whether `GET /auth/me` returns the AML result.
+    pub(crate) me_shows_aml: bool,
     /// Maximum age of an assurance before the guard queries KYCPort again.
     pub(crate) assurance_max_age: Duration,
     /// Configured store. Without a store, the sessions are in memory.

@@ -55,11 +55,37 @@ async fn me_returns_the_signed_in_person() {
     assert_eq!(me["claims"]["name"], serde_json::Value::Null); // not granted
     assert_eq!(me["assurance"]["kyc_status"], "verified");
     assert_eq!(me["assurance"]["kyc_tier"], "t2");
-    assert_eq!(me["assurance"]["aml_clear"], true);
     assert!(
         me["session"]["expires_at"].as_i64().unwrap()
             > me["session"]["created_at"].as_i64().unwrap()
     );
+}
+
+#[tokio::test]
+async fn me_hides_the_aml_result_by_default() {
+    for shows in [None, Some(false), Some(true)] {
+        let (kyc, app, ada) = setup_with(|config| match shows {
+            Some(shows) => config.me_shows_aml(shows),
+            None => config,
+        })
+        .await;
+        let browser = kyc.browser();
+        for (clear, shown) in [(Some(true), true), (Some(false), false)] {
+            ada.set_aml_clear(clear);
+            browser.sign_in(app.url("/auth/login"), &ada).await.unwrap();
+            // The guard asks KYCPort, so that the app knows the new result.
+            browser.fetch(app.url("/sensitive")).await.unwrap();
+
+            let me = browser.fetch(app.url("/auth/me")).await.unwrap();
+
+            me.assert_ok();
+            let assurance = me.json()["assurance"].clone();
+            let found = assurance.get("aml_clear").cloned();
+            let expected = (shows == Some(true)).then(|| shown.into());
+            assert_eq!(found, expected, "{shows:?} {clear:?}");
+            assert_eq!(assurance["kyc_status"], "verified");
+        }
+    }
 }
 
 #[tokio::test]

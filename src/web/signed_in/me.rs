@@ -17,6 +17,7 @@ use crate::{
         session::LiveSession,
         settings::SignedOutMe,
     },
+    wire::claims::AML_CLEAR,
 };
 
 /// Times are Unix timestamps in seconds. The request does not extend the session, so a page that
@@ -30,7 +31,13 @@ pub(in crate::web) async fn me(
     match context.session().await {
         Ok(Some(live)) => {
             let assurance = live.latest.or_unknown(live.session.created_at);
-            json_response(&describe(&live, &assurance))
+            let mut person = describe(&live, &assurance);
+            if settings.me_shows_aml
+                && let Some(Value::Object(shown)) = person.get_mut("assurance")
+            {
+                shown.insert(AML_CLEAR.to_owned(), json!(assurance.aml_clear));
+            }
+            json_response(&person)
         }
         Ok(None) => match settings.signed_out_me {
             SignedOutMe::Null => json_response(&Value::Null),
@@ -54,7 +61,6 @@ fn describe(live: &LiveSession, assurance: &Assurance) -> Value {
         "assurance": {
             "kyc_status": assurance.kyc_status,
             "kyc_tier": assurance.kyc_tier,
-            "aml_clear": assurance.aml_clear,
             "checked_at": assurance.checked_at.as_unix(),
             "source": assurance.source,
         },
