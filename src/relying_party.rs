@@ -71,6 +71,7 @@ impl RelyingParty {
         let status = StatusClient::new(
             api.clone(),
             config.status_person_id,
+            config.oidc.status_aliases.clone(),
             Arc::clone(&config.clock),
         );
         #[cfg(feature = "web")]

@@ -10,7 +10,7 @@ use crate::{
     oidc::{AccessTokenProfile, AlgorithmNames, ResponseIssuer, UndeclaredCapabilities},
     secret::Secret,
     secrets::{SecretProvider, SharedProvider},
-    wire::authorize,
+    wire::{authorize, kyc::KycStatus},
 };
 #[cfg(feature = "web")]
 use crate::{
@@ -48,6 +48,7 @@ pub struct ConfigBuilder {
     pub(super) undeclared: UndeclaredCapabilities,
     pub(super) status_person_id: StatusPersonId,
     pub(super) userinfo_member: Option<String>,
+    pub(super) status_aliases: Vec<(String, KycStatus)>,
     pub(super) clock: Arc<dyn Clock>,
     #[cfg(feature = "web")]
     pub(super) web: WebSettings,
@@ -103,6 +104,7 @@ impl ConfigBuilder {
             undeclared: UndeclaredCapabilities::default(),
             status_person_id: StatusPersonId::default(),
             userinfo_member: None,
+            status_aliases: Vec::new(),
             clock: Arc::new(SystemClock::new()),
             #[cfg(feature = "web")]
             web: WebSettings {
@@ -343,6 +345,18 @@ impl ConfigBuilder {
     /// from this object. A `sub` at the top level must be equal.
     pub fn userinfo_member(mut self, name: impl Into<String>) -> Self {
         self.userinfo_member = Some(name.into());
+        self
+    }
+
+    /// Treats an unknown status of KYCPort as a known one. Default: an unknown status satisfies no
+    /// requirement. Maximum: 16 aliases.
+    ///
+    /// `word` is in lower case, and the comparison ignores case. An alias applies to ID tokens,
+    /// userinfo, the status endpoint and webhooks. An alias never changes a status that KYCPort
+    /// documents (K41). With an alias for [`KycStatus::Verified`], guards accept people with this
+    /// status, and the doctor warns.
+    pub fn status_alias(mut self, word: impl Into<String>, status: KycStatus) -> Self {
+        self.status_aliases.push((word.into(), status));
         self
     }
 

@@ -96,6 +96,7 @@ impl ConfigBuilder {
                 access_token_profile: self.access_token_profile,
                 response_issuer: self.response_issuer,
                 userinfo_member: self.userinfo_member,
+                status_aliases: rules::status_aliases(names::STATUS_ALIAS, &self.status_aliases)?,
             },
             redirect_url,
             api_base_url,

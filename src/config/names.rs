@@ -23,6 +23,7 @@ pub(super) const ENDPOINT_ORIGIN: Setting = Setting::named("allow_endpoint_origi
 pub(super) const EXTRA_PARAMETER: Setting = Setting::named("authorize_parameter");
 pub(super) const TIER_PARAMETER: Setting = Setting::named("tier_parameter");
 pub(super) const USERINFO_MEMBER: Setting = Setting::named("userinfo_member");
+pub(super) const STATUS_ALIAS: Setting = Setting::named("status_alias");
 pub(super) const MAX_ATTEMPTS: Setting = Setting::named("max_attempts");
 pub(super) const RETRY_DEADLINE: Setting = Setting::named("retry_deadline");
 pub(super) const CLOCK_SKEW: Setting = Setting::named("clock_skew");

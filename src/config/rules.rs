@@ -1,5 +1,7 @@
 //! Validation rules of the settings.
 
+use std::collections::BTreeMap;
+
 use url::Url;
 
 use super::error::{ConfigError, Setting};
@@ -10,6 +12,7 @@ use crate::{
     oidc::RESERVED_PARAMETERS,
     secret::Secret,
     secrets::InvalidSecret,
+    wire::{kyc::KycStatus, status_aliases::StatusAliases},
 };
 
 /// Hosts of KYCPort that do not serve its protocol, with the reason (K3).
@@ -249,6 +252,47 @@ pub(super) fn member(setting: Setting, name: &str) -> Result<(), ConfigError> {
         ));
     }
     Ok(())
+}
+
+/// Validates the aliases of verification statuses. An alias maps an unknown word to a known status.
+pub(super) fn status_aliases(
+    setting: Setting,
+    aliases: &[(String, KycStatus)],
+) -> Result<StatusAliases, ConfigError> {
+    const MAX_ALIASES: usize = 16;
+    let mut by_word = BTreeMap::new();
+    for (word, status) in aliases {
+        clean(setting, word)?;
+        if word.chars().any(char::is_uppercase) {
+            return Err(setting.refuse(
+                format!("{word:?} contains upper case"),
+                "Write the word in lower case: the comparison ignores case",
+            ));
+        }
+        let Ok(known) = word.parse::<KycStatus>();
+        if !matches!(known, KycStatus::Unknown(_)) {
+            return Err(setting.refuse(
+                format!("{word} is a status that KYCPort documents"),
+                "Remove the alias: an alias can only map an unknown status",
+            ));
+        }
+        if matches!(status, KycStatus::Unknown(_)) {
+            return Err(setting.refuse(
+                format!("{word} is mapped to an unknown status"),
+                "Map the word to one of the statuses that KYCPort documents",
+            ));
+        }
+        if by_word.insert(word.clone(), status.clone()).is_some() {
+            return Err(setting.refuse(format!("{word} occurs twice"), "Set each word once"));
+        }
+    }
+    if by_word.len() > MAX_ALIASES {
+        return Err(setting.refuse(
+            format!("{} aliases are too many", by_word.len()),
+            format!("Set at most {MAX_ALIASES} aliases"),
+        ));
+    }
+    Ok(StatusAliases::new(by_word))
 }
 
 /// Validates a path prefix for the routes.

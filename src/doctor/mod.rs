@@ -63,6 +63,7 @@ pub(crate) async fn examine(examined: &Examined<'_>) -> Report {
     ));
     checks.push(tenant_key::check(&answer));
     checks.push(settings::webhook_secret(config, secrets));
+    checks.extend(settings::status_aliases(config));
     checks.extend(store);
     Report::new(checks)
 }

@@ -6,6 +6,7 @@ use crate::{config::Config, secrets::LiveSecrets, webhook::WebhookVerifier};
 
 pub(super) const REDIRECT_URI: &str = "redirect URI";
 pub(super) const CLIENT: &str = "client";
+pub(super) const STATUS_ALIASES: &str = "status aliases";
 pub(super) const WEBHOOK: &str = "webhook secret";
 #[cfg(feature = "web")]
 pub(super) const COOKIES: &str = "cookies";
@@ -65,6 +66,19 @@ pub(super) fn client(config: &Config, secrets: &LiveSecrets) -> Check {
         format!("{} {kind}", config.client_id()),
         "Sign in once: only a sign-in shows whether KYCPort knows the client, its secret and the redirect URI",
     )
+}
+
+/// Warns about aliases that let people pass guards. Returns `None` without such an alias.
+pub(super) fn status_aliases(config: &Config) -> Option<Check> {
+    let words = config.oidc.status_aliases.verified_words().join(", ");
+    (!words.is_empty()).then(|| {
+        Check::with(
+            Status::Warn,
+            STATUS_ALIASES,
+            format!("people with the status {words} pass guards"),
+            "This is correct if KYCPort uses these words for verified people",
+        )
+    })
 }
 
 pub(super) fn webhook_secret(config: &Config, secrets: &LiveSecrets) -> Check {

@@ -11,7 +11,10 @@ use crate::{
     clock::Clock,
     http::{Answer, TransportError},
     observe::{self, Call, Reason},
-    wire::kyc::{ErrorMessage, StatusResponse},
+    wire::{
+        kyc::{ErrorMessage, StatusResponse},
+        status_aliases::StatusAliases,
+    },
 };
 
 /// Client that queries the status of a person with the tenant's API key. The client needs no web
@@ -21,6 +24,7 @@ use crate::{
 pub struct StatusClient {
     api: Api,
     person_id: StatusPersonId,
+    aliases: StatusAliases,
     clock: Arc<dyn Clock>,
 }
 
@@ -88,10 +92,16 @@ pub enum StatusError {
 }
 
 impl StatusClient {
-    pub(crate) fn new(api: Api, person_id: StatusPersonId, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(
+        api: Api,
+        person_id: StatusPersonId,
+        aliases: StatusAliases,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         Self {
             api,
             person_id,
+            aliases,
             clock,
         }
     }
@@ -135,7 +145,7 @@ impl StatusClient {
             Some(_) | None => {}
         }
         Ok(Assurance::new(
-            status.kyc_status,
+            self.aliases.apply(status.kyc_status),
             status.kyc_tier,
             status.aml_clear,
             requested_at,

@@ -22,6 +22,8 @@ use super::{
     userinfo::{self, Userinfo, UserinfoError, UserinfoRequest},
     validation_error::{TokenKind, TokenValidationError},
 };
+#[cfg(feature = "web")]
+use crate::wire::status_aliases::StatusAliases;
 use crate::{
     clock::Clock,
     http::{HttpClient, Pause, TransportError},
@@ -315,7 +317,15 @@ impl OidcClient {
         if let Err(UserinfoError::RateLimited { retry_after }) = &answer {
             self.0.userinfo_pause.start(Some(*retry_after));
         }
-        answer
+        let mut userinfo = answer?;
+        userinfo.kyc_status = self.0.settings.status_aliases.apply(userinfo.kyc_status);
+        Ok(userinfo)
+    }
+
+    /// Returns the configured aliases of verification statuses.
+    #[cfg(feature = "web")]
+    pub(crate) fn status_aliases(&self) -> &StatusAliases {
+        &self.0.settings.status_aliases
     }
 
     /// Returns whether KYCPort may have a revocation endpoint. Returns true if the last known
@@ -382,6 +392,10 @@ impl OidcClient {
         };
         let validated = id_token::validate(&payload, expected, self.0.clock.now());
         validated
+            .map(|mut claims| {
+                claims.kyc_status = self.0.settings.status_aliases.apply(claims.kyc_status);
+                claims
+            })
             .inspect_err(|error| log_rejection(TokenKind::IdToken, error))
             .map_err(LoginError::IdToken)
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{
     access_token::AccessTokenProfile, algorithm::AlgorithmNames, metadata::MetadataPolicy,
 };
+use crate::wire::status_aliases::StatusAliases;
 
 /// Settings of the OpenID Connect client, which [`Config`](crate::Config) validates.
 #[derive(Debug, Clone)]
@@ -24,6 +25,8 @@ pub(crate) struct Settings {
     pub(crate) response_issuer: ResponseIssuer,
     /// Member of the userinfo response that contains the claims (K31).
     pub(crate) userinfo_member: Option<String>,
+    /// Known statuses for words that KYCPort does not document (K41).
+    pub(crate) status_aliases: StatusAliases,
     pub(crate) metadata: MetadataPolicy,
 }
 

@@ -157,7 +157,11 @@ impl Web {
             .clock(Arc::clone(&self.clock))
             .log_key(self.settings.log_key.clone())
             .keeping_in(self.shared.state(), self.receivers.clone())
-            .updates(webhooks::EventUpdates::new(self.assurance_updater(), cases))
+            .updates(webhooks::EventUpdates::new(
+                self.assurance_updater(),
+                cases,
+                self.oidc.status_aliases().clone(),
+            ))
     }
 
     fn assurance_updater(&self) -> webhooks::AssuranceUpdater {

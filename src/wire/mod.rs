@@ -13,6 +13,7 @@ pub(crate) mod discovery;
 mod id;
 pub(crate) mod jwks;
 pub(crate) mod kyc;
+pub(crate) mod status_aliases;
 pub(crate) mod token;
 pub(crate) mod webhook;
 mod word;

@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use http::HeaderMap;
 use kycport::{
-    Clock as _, Config, ConfigBuilder, MemoryStore, RelyingParty,
+    Clock as _, Config, ConfigBuilder, KycStatus, MemoryStore, RelyingParty,
     doctor::{Report, Status},
     mock::{Endpoint, MockIssuer, Rule},
     secrets::Secrets,
@@ -273,6 +273,21 @@ async fn the_doctor_names_the_console() {
         assert!(check.found.starts_with(redirect_uri), "{report}");
         let text = format!("{} {}", check.found, check.remedy.unwrap_or_default());
         assert!(text.contains("KYCPort's console at /console"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn the_doctor_warns_about_an_alias_for_verified() {
+    // K41
+    let kyc = MockIssuer::start().await;
+    for (status, is_reported) in [(KycStatus::Verified, true), (KycStatus::Pending, false)] {
+        let report = examined(kyc.config(CALLBACK).status_alias("approved", status)).await;
+        let check = report.check("status aliases");
+        assert_eq!(check.is_some(), is_reported, "{report}");
+        if let Some(check) = check {
+            assert_eq!(check.status, Status::Warn);
+            assert!(check.found.contains("approved"), "{report}");
+        }
     }
 }
 

@@ -18,7 +18,8 @@ use serde_json::{Value, json};
 
 use crate::{
     observed::Observed,
-    support::{setup, tenant_app_of},
+    support::{setup, setup_with, tenant_app_of},
+    test_handler::{SECRET, TestHandler, answer, deliver, event},
     visitor::SESSION_COOKIE,
 };
 
@@ -429,4 +430,147 @@ async fn a_failed_lookup_of_a_person_is_retried() {
     setup.redeliver(600).await;
     assert_eq!(setup.answered(), Some(200));
     assert_eq!(setup.handled(), [setup.ada.id()]);
+}
+
+/// Words of KYCPort, and the status that the app has set for each word.
+const ALIASES: [(&str, KycStatus); 4] = [
+    ("approved", KycStatus::Verified),
+    ("submitted", KycStatus::Pending),
+    ("declined", KycStatus::Rejected),
+    ("\u{fc}berpr\u{fc}ft", KycStatus::Verified),
+];
+
+fn with_aliases(config: ConfigBuilder) -> ConfigBuilder {
+    ALIASES.into_iter().fold(config, |config, (word, status)| {
+        config.status_alias(word, status)
+    })
+}
+
+fn unknown(word: &str) -> KycStatus {
+    KycStatus::Unknown(word.to_owned())
+}
+
+#[tokio::test]
+async fn an_alias_changes_unknown_words_only() {
+    // K41
+    let (kyc, app, _) = setup_with(with_aliases).await;
+    let party = kyc.config("http://127.0.0.1:1/auth/callback");
+    let party = RelyingParty::new(with_aliases(party).build().unwrap()).unwrap();
+    let documented = ["verified", "pending", "rejected", "unverified", "expired"];
+    let documented = documented.map(|word| (word, word.parse().unwrap()));
+    let other = [
+        ("Approved", KycStatus::Verified),
+        ("APPROVED", KycStatus::Verified),
+        ("approve", unknown("approve")),
+        ("processing", unknown("processing")),
+    ];
+    for (word, expected) in ALIASES.into_iter().chain(documented).chain(other) {
+        let person = kyc.person(word).tier(KycTier::T2).status(unknown(word));
+        let person = person.create();
+        // The status endpoint.
+        let assurance = party.status().status(person.id()).await.unwrap();
+        assert_eq!(assurance.kyc_status, Some(expected.clone()), "{word}");
+        // Userinfo.
+        let info = userinfo(&kyc, &person, with_aliases).await.unwrap();
+        assert_eq!(info.kyc_status, Some(expected.clone()), "{word}");
+        // The ID token.
+        let browser = kyc.browser();
+        let login = app.url("/auth/login");
+        browser.sign_in(login, &person).await.unwrap();
+        let me = browser.fetch(app.url("/auth/me")).await.unwrap().json();
+        assert_eq!(me["assurance"]["source"], "id_token", "{word}");
+        assert_eq!(me["assurance"]["kyc_status"], expected.as_str(), "{word}");
+        // The guard.
+        let page = browser.fetch(app.url("/sensitive")).await.unwrap();
+        let is_admitted = page.status() == 200;
+        assert_eq!(is_admitted, expected == KycStatus::Verified, "{word}");
+    }
+}
+
+#[tokio::test]
+async fn an_alias_applies_to_webhooks() {
+    // K41, K63
+    let kyc = MockIssuer::start().await;
+    let rejections = Arc::new(Mutex::new(Vec::new()));
+    let own = Arc::clone(&rejections);
+    let app = kyc.serve(|config| {
+        let config = with_aliases(without_key(&kyc, &config)).webhook_secret(SECRET);
+        let party = RelyingParty::new(config.build().unwrap()).unwrap();
+        let handler = TestHandler::default();
+        let webhooks = party.webhooks(move |delivery| {
+            own.lock().unwrap().push(delivery.is_rejection());
+            handler.clone().handle(delivery)
+        });
+        tenant_app_of(&party).route_service("/webhooks/kycport", webhooks.build().unwrap())
+    });
+    let app = app.await.unwrap();
+    let ada = kyc.person("ada").tier(KycTier::T2).create();
+    let browser = kyc.browser();
+    browser.sign_in(app.url("/auth/login"), &ada).await.unwrap();
+    let (url, me) = (app.url("/webhooks/kycport"), app.url("/auth/me"));
+    let status = async || {
+        let me = browser.fetch(&me).await.unwrap().json();
+        me["assurance"]["kyc_status"].clone()
+    };
+
+    let approved = event(&kyc, "evt_1", &ada, "approved");
+    assert_eq!(answer(deliver(&url, &approved).await).await.0, 200);
+    assert_eq!(status().await, "verified");
+
+    let declined = event(&kyc, "evt_2", &ada, "declined");
+    assert_eq!(answer(deliver(&url, &declined).await).await.0, 200);
+    assert_eq!(status().await, "rejected");
+    assert_eq!(*rejections.lock().unwrap(), [false, true]);
+}
+
+/// Returns the configuration of an app without a tenant key.
+fn without_key(kyc: &MockIssuer, config: &ConfigBuilder) -> ConfigBuilder {
+    let redirect_uri = config.clone().build().unwrap().redirect_uri().to_string();
+    let client = kyc.client();
+    Config::builder(client.id(), redirect_uri)
+        .client_secret(client.secret().unwrap())
+        .issuer(kyc.issuer())
+        .discovery_url(kyc.discovery_url())
+        .clock(kyc.clock().clone())
+}
+
+#[test]
+fn an_invalid_alias_is_rejected() {
+    let build = |aliases: &[(&str, KycStatus)]| {
+        let config = Config::builder("client", REDIRECT_URI);
+        let config = aliases.iter().fold(config, |config, (word, status)| {
+            config.status_alias(*word, status.clone())
+        });
+        config.build().err().map(|error| error.to_string())
+    };
+    let words: Vec<_> = (0..17).map(|n| format!("word{n}")).collect();
+    let many: Vec<_> = words
+        .iter()
+        .map(|word| (word.as_str(), KycStatus::Pending))
+        .collect();
+    let verified = || KycStatus::Verified;
+    for aliases in [
+        &[][..],
+        &[("approved", verified()), ("processing", KycStatus::Pending)],
+        &many[..16],
+    ] {
+        assert_eq!(build(aliases), None, "{aliases:?}");
+    }
+    for (aliases, expected) in [
+        (&[("rejected", verified())][..], "documents"),
+        (&[("verified", KycStatus::Pending)], "documents"),
+        (&[("Approved", verified())], "upper case"),
+        (&[("approved", unknown("ok"))], "unknown status"),
+        (&[("", verified())], "status_alias"),
+        (&[(" approved", verified())], "white space"),
+        (
+            &[("approved", verified()), ("approved", KycStatus::Pending)],
+            "twice",
+        ),
+        (&many, "16"),
+    ] {
+        let error = build(aliases).unwrap();
+        assert!(error.contains("status_alias"), "{error}");
+        assert!(error.contains(expected), "{error}");
+    }
 }

@@ -18,7 +18,7 @@ use crate::{
         BeginOutcome, DeliveryPolicy, Event, EventKind, EventLease, EventLog, EventReader,
         SettleOutcome, VerifiedPayload,
     },
-    wire::is_id,
+    wire::{is_id, status_aliases::StatusAliases},
 };
 
 /// Handler of the app, with its error type erased.
@@ -95,11 +95,27 @@ pub(super) struct Processing {
 pub(crate) struct EventUpdates {
     pub(super) assurances: AssuranceUpdater,
     pub(super) cases: CaseClient,
+    status_aliases: StatusAliases,
 }
 
 impl EventUpdates {
-    pub(in crate::web) fn new(assurances: AssuranceUpdater, cases: CaseClient) -> Self {
-        Self { assurances, cases }
+    pub(in crate::web) fn new(
+        assurances: AssuranceUpdater,
+        cases: CaseClient,
+        status_aliases: StatusAliases,
+    ) -> Self {
+        Self {
+            assurances,
+            cases,
+            status_aliases,
+        }
+    }
+
+    /// Replaces a status in the event that has an alias.
+    fn apply_aliases(&self, event: &mut Event) {
+        if let EventKind::StatusChanged { kyc_status, .. } = &mut event.kind {
+            *kyc_status = self.status_aliases.apply(kyc_status.take());
+        }
     }
 }
 
@@ -145,6 +161,9 @@ impl Processing {
                 };
             }
         };
+        if let Some(updates) = &self.updates {
+            updates.apply_aliases(&mut event);
+        }
         let settled = self.settle(&mut event, verified.secret_name()).await;
         let (outcome, error) = match settled {
             Ok(outcome) => (outcome, None),
