@@ -1,5 +1,6 @@
 //! Clocks and timestamps. Only the module `clock` reads the machine's clocks.
 
+pub(crate) mod json;
 mod test_clock;
 mod timestamp;
 

@@ -17,7 +17,6 @@ mod presented;
 mod reader;
 mod scheme;
 mod signature_error;
-mod time;
 mod tolerance;
 mod verified;
 mod verifier;

@@ -5,10 +5,10 @@ use serde_json::Value;
 
 use super::{
     event::{Event, EventKind},
-    time,
     verified::VerifiedPayload,
 };
 use crate::{
+    clock::json,
     strict_json,
     wire::{claims, is_id, webhook::EventType},
 };
@@ -115,7 +115,7 @@ impl EventReader {
             .filter(|id| is_id(id))
             .ok_or(EventParseError::Id)?;
         let created_at = find(&body, &paths.created_at)
-            .map_or_else(|| delivery.signed_at(), time::read)
+            .map_or_else(|| delivery.signed_at(), json::read)
             .ok_or(EventParseError::CreatedAt)?;
         let event_type: EventType = known(&body, &paths.event_type).ok_or(EventParseError::Type)?;
         let person_id = known(&body, &paths.person_id)

@@ -3,10 +3,10 @@
 use chrono::DateTime;
 use serde_json::Value;
 
-use crate::clock::Timestamp;
+use super::timestamp::Timestamp;
 
 /// Parses a string in RFC 3339 format, or whole seconds since the epoch (K81).
-pub(super) fn read(value: &Value) -> Option<Timestamp> {
+pub(crate) fn read(value: &Value) -> Option<Timestamp> {
     match value {
         Value::String(text) => {
             let time = DateTime::parse_from_rfc3339(text).ok()?;
