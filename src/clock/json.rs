@@ -17,6 +17,12 @@ pub(crate) fn read(value: &Value) -> Option<Timestamp> {
     }
 }
 
+/// Parses the time of a past event. A time in the future, and a time that is not after
+/// 1970-01-01T00:00:00Z, count as absent. A sender may write 0 for a missing time.
+pub(crate) fn read_past(value: &Value, now: Timestamp) -> Option<Timestamp> {
+    read(value).filter(|time| *time > Timestamp::from_unix(0) && *time <= now)
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

@@ -24,6 +24,10 @@ pub struct Assurance {
     pub checked_at: Timestamp,
     /// Source of the result.
     pub source: AssuranceSource,
+    /// Time of the verification, of a person who is or was verified. `None` means unknown: KYCPort
+    /// does not document this time (K31). Guards do not use it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified_at: Option<Timestamp>,
 }
 
 /// Source of an assurance.
@@ -57,6 +61,32 @@ impl Assurance {
             aml_clear,
             checked_at,
             source,
+            verified_at: None,
+        }
+    }
+
+    /// Returns this assurance with the time of the verification. The time stays unknown if the
+    /// status is neither "verified" nor "expired".
+    #[must_use]
+    pub fn with_verified_at(mut self, verified_at: Option<Timestamp>) -> Self {
+        let was_verified = matches!(
+            self.kyc_status,
+            Some(KycStatus::Verified | KycStatus::Expired)
+        );
+        self.verified_at = verified_at.filter(|_| was_verified);
+        self
+    }
+
+    /// Returns this assurance. If the time of the verification is unknown, takes the time of another
+    /// assurance with the same status and tier.
+    #[cfg(feature = "web")]
+    pub(crate) fn keeping_verified_at(self, other: &Self) -> Self {
+        let is_same = self.kyc_status == other.kyc_status && self.kyc_tier == other.kyc_tier;
+        if self.verified_at.is_none() && is_same {
+            let verified_at = other.verified_at;
+            self.with_verified_at(verified_at)
+        } else {
+            self
         }
     }
 
@@ -101,7 +131,7 @@ impl Assurance {
         self.checked_at > now || now.since(self.checked_at) > age
     }
 
-    /// Returns whether two assurances have equal results, regardless of time and source.
+    /// Returns whether two assurances have equal results, regardless of times and source.
     #[cfg(feature = "web")]
     pub(crate) fn has_same_result(&self, other: &Self) -> bool {
         (&self.kyc_status, &self.kyc_tier, self.aml_clear)
@@ -125,7 +155,7 @@ impl Assurance {
         if other.aml_rank() < stricter.aml_rank() {
             stricter.aml_clear = other.aml_clear;
         }
-        stricter
+        stricter.keeping_verified_at(&other)
     }
 
     /// Returns whether this assurance has a higher tier or a better AML result than the other

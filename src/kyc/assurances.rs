@@ -255,7 +255,7 @@ impl Assurances {
         }
         for _ in 0..MAX_QUERIES {
             // A failed query does not change the record.
-            let assurance = query().await?;
+            let mut assurance = query().await?;
             // Userinfo omits the status if the access token lacks the scope `kyc`. Such an answer
             // must not replace a rejection.
             if assurance.kyc_status.is_none()
@@ -266,6 +266,9 @@ impl Assurances {
                     recorded: Ok(()),
                     was_queried: true,
                 });
+            }
+            if let Some(known) = before.known() {
+                assurance = assurance.keeping_verified_at(known);
             }
             let write = self.0.latest.write_of(person, &assurance, &before);
             let written = match write {

@@ -166,7 +166,7 @@ impl LatestAssurances {
         let is_newer_id_token =
             known.source == AssuranceSource::IdToken && known.checked_at <= id_token.checked_at;
         if is_newer_id_token || !id_token.grants_more_than(known) {
-            return Some(id_token.clone());
+            return Some(id_token.clone().keeping_verified_at(known));
         }
         let lowered = Assurance {
             checked_at: known.checked_at,

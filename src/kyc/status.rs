@@ -8,7 +8,7 @@ use http::StatusCode;
 use super::assurance::{Assurance, AssuranceSource};
 use crate::{
     api::{self, Api, Failure},
-    clock::Clock,
+    clock::{Clock, json},
     http::{Answer, TransportError},
     observe::{self, Call, Reason},
     wire::{
@@ -144,13 +144,19 @@ impl StatusClient {
             }
             Some(_) | None => {}
         }
+        // Compare with the time after the response, because KYCPort may have verified the person
+        // during the request.
+        let verified_at = status
+            .verified_at
+            .and_then(|time| json::read_past(&time, self.clock.now()));
         Ok(Assurance::new(
             self.aliases.apply(status.kyc_status),
             status.kyc_tier,
             status.aml_clear,
             requested_at,
             AssuranceSource::Status,
-        ))
+        )
+        .with_verified_at(verified_at))
     }
 
     /// Queries the status of many people for batch jobs, with `at_once` concurrent queries

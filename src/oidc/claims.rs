@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::validation_error::{ClaimError, TokenValidationError};
 use crate::{
-    clock::Timestamp,
+    clock::{Timestamp, json},
     secret::constant_time_eq,
     strict_json::{Json, Names as _, Object, names},
     wire::{claims, is_id},
@@ -39,6 +39,7 @@ names! {
         KycStatus = claims::KYC_STATUS,
         KycTier = claims::KYC_TIER,
         AmlClear = claims::AML_CLEAR,
+        VerifiedAt = claims::VERIFIED_AT,
     }
 }
 
@@ -207,6 +208,14 @@ impl<'a> Claims<'a> {
             Json::Text(text) => T::deserialize(StrDeserializer::<Unreadable>::new(&text)).ok(),
             Json::Other(value) => serde_json::from_value(value).ok(),
         }
+    }
+}
+
+impl Claims<'_> {
+    /// Reads the time of the verification. Treats an invalid time and a future time as absent (K31).
+    pub(super) fn verified_at(&mut self, now: Timestamp) -> Option<Timestamp> {
+        let value: Value = self.informative(Claim::VerifiedAt)?;
+        json::read_past(&value, now)
     }
 }
 

@@ -94,6 +94,8 @@ pub struct IdTokenClaims {
     pub kyc_tier: Option<KycTier>,
     /// Whether the AML screening found nothing, with the scope `kyc`. `None` means unknown (K31).
     pub aml_clear: Option<bool>,
+    /// Time of the verification, if KYCPort sent it and the time is not in the future (K31).
+    pub verified_at: Option<Timestamp>,
     /// Claims without a field in this struct.
     pub other: Map<String, Value>,
 }
@@ -169,6 +171,7 @@ pub(super) fn validate(
         kyc_status: payload.informative(Claim::KycStatus),
         kyc_tier: payload.informative(Claim::KycTier),
         aml_clear: payload.informative(Claim::AmlClear),
+        verified_at: payload.verified_at(now),
         other: payload.rest(),
     })
 }

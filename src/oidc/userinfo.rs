@@ -47,6 +47,8 @@ pub struct Userinfo {
     pub kyc_tier: Option<KycTier>,
     /// Whether the AML screening found nothing, with the scope `kyc`. `None` means unknown (K31).
     pub aml_clear: Option<bool>,
+    /// Time of the verification, if KYCPort sent it and the time is not in the future (K31).
+    pub verified_at: Option<Timestamp>,
     /// Time of the userinfo request.
     pub requested_at: Timestamp,
 }
@@ -163,6 +165,7 @@ pub(super) async fn fetch(
         kyc_status: claims.informative(Claim::KycStatus),
         kyc_tier: claims.informative(Claim::KycTier),
         aml_clear: claims.informative(Claim::AmlClear),
+        verified_at: claims.verified_at(now),
         requested_at: now,
     })
 }

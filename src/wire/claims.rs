@@ -41,6 +41,8 @@ pub(crate) const KYC_STATUS: &str = "kyc_status";
 pub(crate) const KYC_TIER: &str = "kyc_tier";
 /// Name of the claim with the result of the AML screening, with the scope `kyc` (K31).
 pub(crate) const AML_CLEAR: &str = "aml_clear";
+/// Name of the claim with the time of the verification (K31).
+pub(crate) const VERIFIED_AT: &str = "verified_at";
 
 /// Value of the `typ` header of an access token (K22, RFC 9068 section 2.1).
 pub(crate) const TYP_ACCESS_TOKEN: &str = "at+jwt";

@@ -160,6 +160,9 @@ pub(crate) struct StatusResponse {
     /// Whether the AML screening found nothing against the person.
     #[serde(default, deserialize_with = "or_none")]
     pub aml_clear: Option<bool>,
+    /// Time of the verification (K31): RFC 3339 text, or seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified_at: Option<serde_json::Value>,
     /// Person of the response. KYCPort does not document this member. If the member is present, it
     /// must match the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -8,7 +8,8 @@ use std::{
 };
 
 use kycport::{
-    Config, ConfigBuilder, KycStatus, KycTier, RelyingParty, RunningApp, Secret,
+    Clock as _, Config, ConfigBuilder, KycStatus, KycTier, RelyingParty, RunningApp, Secret,
+    Timestamp,
     mock::{Browser, Endpoint, MockIssuer, Person, Switches},
     oidc::{Userinfo, UserinfoError},
     web::UnknownEventPolicy,
@@ -24,6 +25,7 @@ use crate::{
 };
 
 const REDIRECT_URI: &str = "https://app.example.com/auth/callback";
+const LOOPBACK_URI: &str = "http://127.0.0.1:1/auth/callback";
 
 #[test]
 fn dead_hosts_are_rejected() {
@@ -139,7 +141,7 @@ async fn userinfo(
     ada: &Person,
     more: impl FnOnce(ConfigBuilder) -> ConfigBuilder,
 ) -> Result<Userinfo, UserinfoError> {
-    let config = more(kyc.config("http://127.0.0.1:1/auth/callback"));
+    let config = more(kyc.config(LOOPBACK_URI));
     let party = RelyingParty::new(config.build().unwrap()).unwrap();
     let token = kyc.mint().access_token(ada, kyc.client()).sign();
     party.oidc().userinfo(&Secret::new(token), ada.id()).await
@@ -454,7 +456,7 @@ fn unknown(word: &str) -> KycStatus {
 async fn an_alias_changes_unknown_words_only() {
     // K41
     let (kyc, app, _) = setup_with(with_aliases).await;
-    let party = kyc.config("http://127.0.0.1:1/auth/callback");
+    let party = kyc.config(LOOPBACK_URI);
     let party = RelyingParty::new(with_aliases(party).build().unwrap()).unwrap();
     let documented = ["verified", "pending", "rejected", "unverified", "expired"];
     let documented = documented.map(|word| (word, word.parse().unwrap()));
@@ -573,4 +575,123 @@ fn an_invalid_alias_is_rejected() {
         assert!(error.contains("status_alias"), "{error}");
         assert!(error.contains(expected), "{error}");
     }
+}
+
+/// Returns the time of the verification that the app has recorded, from the response of a guarded
+/// route.
+async fn verified_at(browser: &Browser, app: &RunningApp, path: &str) -> Option<Timestamp> {
+    let page = browser.fetch(app.url(path)).await.unwrap();
+    page.assert_ok();
+    let millis = page.json()["verified_at"].as_i64()?;
+    Some(Timestamp::from_unix_millis(millis))
+}
+
+#[tokio::test]
+async fn an_invalid_verified_at_counts_as_absent() {
+    // K31
+    let (kyc, app, _) = setup().await;
+    kyc.clock().freeze();
+    let now = kyc.clock().now();
+    let later = now.saturating_add(Duration::from_secs(1));
+    let party = RelyingParty::new(kyc.config(LOOPBACK_URI).build().unwrap()).unwrap();
+    let past = Some(Timestamp::from_unix(1_700_000_000));
+    for (value, expected) in [
+        (json!("2023-11-14T22:13:20Z"), past),
+        (json!("2023-11-14T23:13:20+01:00"), past),
+        (json!(1_700_000_000), past),
+        (json!(now.to_string()), Some(now)),
+        (json!(later.to_string()), None),
+        (json!(later.as_unix()), None),
+        (json!(1_700_000_000_000_u64), None),
+        (json!("1700000000"), None),
+        (json!("2023-11-14"), None),
+        (json!("2023-11-14T22:13:20"), None),
+        (json!("yesterday"), None),
+        (json!(""), None),
+        (json!(0), None),
+        (json!(-1), None),
+        (json!(1_700_000_000.5), None),
+        (json!(true), None),
+        (json!(null), None),
+        (json!([1_700_000_000]), None),
+        (json!({}), None),
+    ] {
+        let person = kyc.person(&format!("{value}")).tier(KycTier::T2).create();
+        let (status, userinfo_value, id_token) = (value.clone(), value.clone(), value.clone());
+        let _faults = [
+            kyc.edit_status(move |answer| answer["verified_at"] = status.clone()),
+            kyc.edit_userinfo(move |info| info["verified_at"] = userinfo_value.clone()),
+            kyc.tokens().edit_id_token(move |draft| {
+                let name = "verified_at".to_owned();
+                draft.claims.insert(name, id_token.clone());
+            }),
+        ]
+        .map(kycport::mock::Rule::always);
+        let assurance = party.status().status(person.id()).await.unwrap();
+        assert_eq!(assurance.verified_at, expected, "{value}");
+        let info = userinfo(&kyc, &person, |config| config).await.unwrap();
+        assert_eq!(info.verified_at, expected, "{value}");
+        let browser = kyc.browser();
+        let login = app.url("/auth/login");
+        browser.sign_in(login, &person).await.unwrap();
+        let found = verified_at(&browser, &app, "/guarded").await;
+        assert_eq!(found, expected, "{value}");
+    }
+}
+
+#[tokio::test]
+async fn verified_at_needs_a_person_who_is_or_was_verified() {
+    // K31
+    let (kyc, _app, ada) = setup().await;
+    let party = RelyingParty::new(kyc.config(LOOPBACK_URI).build().unwrap()).unwrap();
+    let edit = kyc.edit_status(|answer| answer["verified_at"] = json!(1_700_000_000));
+    let _fault = edit.always();
+    for (status, is_known) in [
+        (KycStatus::Verified, true),
+        (KycStatus::Expired, true),
+        (KycStatus::Pending, false),
+        (KycStatus::Rejected, false),
+        (KycStatus::Unverified, false),
+        (unknown("approved"), false),
+    ] {
+        ada.set_status(status.clone());
+        let assurance = party.status().status(ada.id()).await.unwrap();
+        assert_eq!(assurance.verified_at.is_some(), is_known, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn verified_at_is_kept_and_never_guessed() {
+    // K31
+    let (kyc, app, ada) = setup().await;
+    kyc.clock().freeze();
+    let browser = kyc.browser();
+    let login = app.url("/auth/login");
+    browser.sign_in(&login, &ada).await.unwrap();
+    assert_eq!(verified_at(&browser, &app, "/guarded").await, None);
+
+    kyc.switch(|switches| switches.verified_at = true);
+    kyc.clock().advance(Duration::from_secs(60));
+    ada.reject();
+    ada.verify(KycTier::T2);
+    let at = Some(kyc.clock().now());
+    kyc.clock().advance(Duration::from_secs(60));
+    assert_eq!(verified_at(&browser, &app, "/sensitive").await, at);
+    assert_eq!(verified_at(&browser, &app, "/guarded").await, at);
+
+    // An answer or an ID token without the time keeps the time of an equal result.
+    kyc.switch(|switches| switches.verified_at = false);
+    assert_eq!(verified_at(&browser, &app, "/sensitive").await, at);
+    assert_eq!(verified_at(&browser, &app, "/guarded").await, at);
+    browser.sign_in(&login, &ada).await.unwrap();
+    assert_eq!(verified_at(&browser, &app, "/guarded").await, at);
+
+    // After a new verification, the old time is unknown until KYCPort sends the new time.
+    ada.verify(KycTier::T3);
+    assert_eq!(verified_at(&browser, &app, "/sensitive").await, None);
+    assert_eq!(verified_at(&browser, &app, "/guarded").await, None);
+    kyc.switch(|switches| switches.verified_at = true);
+    let at = Some(kyc.clock().now());
+    assert_eq!(verified_at(&browser, &app, "/sensitive").await, at);
+    assert_eq!(verified_at(&browser, &app, "/guarded").await, at);
 }

@@ -1,19 +1,20 @@
 //! Tests of behaviour of KYCPort that tenants have observed and that no document describes. The
 //! mock has a switch for each behaviour.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use http::Method;
 use kycport::{
-    KycStatus, KycTier, RelyingParty, Secret,
+    Clock as _, KycStatus, KycTier, RelyingParty, Secret,
     mock::{MockIssuer, Switches},
     oidc::{AcrRequirement, CallbackParams, LoginRequest, Prompt},
     webhook::{EventFieldPaths, EventReader, WebhookVerifier},
 };
+use serde_json::Value;
 
 use crate::{
     receiver::WebhookTest,
-    support::{BACK, TestIssuer, and, query},
+    support::{BACK, TestIssuer, and, payload, query},
 };
 
 // K19
@@ -89,6 +90,47 @@ async fn userinfo_can_wrap_the_claims_in_a_member() {
         let told = issuer.userinfo(token).await.json();
         assert_eq!(told, serde_json::json!({ wrapper: plain }));
     }
+}
+
+// K14
+#[tokio::test]
+async fn an_authorization_request_can_return_a_redirect_uri_mismatch() {
+    let issuer = TestIssuer::new().await;
+    issuer.kyc.switch(|it| it.reject_redirect_uri = true);
+    let page = issuer
+        .browser
+        .open(issuer.authorize_url(&issuer.request()))
+        .await
+        .unwrap();
+    let back = page.location().unwrap();
+    assert!(back.as_str().starts_with(BACK));
+    let error = query(&back, "error");
+    assert_eq!(error.as_deref(), Some("redirect_uri_mismatch"));
+    assert!(query(&back, "state").is_some() && query(&back, "code").is_none());
+}
+
+// K31
+#[tokio::test]
+async fn the_time_of_the_verification_can_be_sent() {
+    let issuer = TestIssuer::new().await;
+    let kyc = &issuer.kyc;
+    kyc.clock().freeze();
+    let eve = kyc.person("eve").status(KycStatus::Unverified).create();
+    let told = || kyc.mint().id_token(&eve, kyc.client(), "nonce").sign();
+    let claim = || payload(&told())["verified_at"].clone();
+    eve.verify(KycTier::T1);
+    assert_eq!(claim(), Value::Null);
+    kyc.switch(|it| it.verified_at = true);
+    let first = kyc.clock().now();
+    assert_eq!(claim(), first.to_string());
+    // Only a verification changes the time.
+    kyc.clock().advance(Duration::from_secs(60));
+    eve.set_aml_clear(Some(false));
+    assert_eq!(claim(), first.to_string());
+    eve.verify(KycTier::T2);
+    assert_eq!(claim(), kyc.clock().now().to_string());
+    eve.reject();
+    assert_eq!(claim(), Value::Null);
 }
 
 // K63

@@ -93,6 +93,7 @@ fn queue_if_changed(core: &Core, person: &mut PersonRecord, now: Timestamp, swit
     if person.last_reported == state {
         return;
     }
+    person.record_verification(now);
     person.last_reported = state;
     let event = Event::status_changed(&as_of_now, now, switches);
     core.outbox()

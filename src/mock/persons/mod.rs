@@ -226,7 +226,10 @@ impl NewPerson {
 
     /// Creates the person. Replaces an existing person with the same slug.
     pub fn create(self) -> Person {
-        let Self { core, record } = self;
+        let Self { core, mut record } = self;
+        if record.status == KycStatus::Verified {
+            record.verified_at = Some(core.now());
+        }
         let person = Person::new(core, &record);
         person.core.persons().put(record);
         person

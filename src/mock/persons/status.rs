@@ -39,6 +39,7 @@ pub(in crate::mock) fn about(person: &PersonRecord, switches: &Switches, named: 
         kyc_status: Some(person.status.clone()),
         kyc_tier: Some(person.tier.clone()),
         aml_clear: person.aml_clear,
+        verified_at: claims::verified_at(person, switches),
         person_id: named.then(|| json!(person.id)),
     });
     if let Some(fields) = response.as_object_mut() {

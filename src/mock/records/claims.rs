@@ -33,8 +33,19 @@ pub(in crate::mock) fn about(
         if let Some(clear) = person.aml_clear {
             set(claims::AML_CLEAR, json!(clear));
         }
+        if let Some(time) = verified_at(person, switches) {
+            set(claims::VERIFIED_AT, time);
+        }
     }
     values
+}
+
+/// Returns the time of the verification, if the switch for this time is on (K31).
+pub(in crate::mock) fn verified_at(person: &PersonRecord, switches: &Switches) -> Option<Value> {
+    let time = person
+        .shown_verified_at()
+        .filter(|_| switches.verified_at)?;
+    Some(json!(time.to_string()))
 }
 
 /// Returns the tier as a string, or as a number if the switch for numeric tiers is on (K32).

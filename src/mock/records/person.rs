@@ -25,6 +25,8 @@ pub(in crate::mock) struct PersonRecord {
     pub(in crate::mock) aml_clear: Option<bool>,
     /// The time at which the verification expires (K48).
     pub(in crate::mock) expires: Option<Timestamp>,
+    /// Time of the last verification that succeeded (K31).
+    pub(in crate::mock) verified_at: Option<Timestamp>,
     /// The tenants that can see this person. `None` means all tenants (K46).
     pub(in crate::mock) visible_to: Option<BTreeSet<String>>,
     /// The verification state in the last event that the mock queued about this person.
@@ -52,6 +54,7 @@ impl PersonRecord {
             status: KycStatus::Verified,
             aml_clear: Some(true),
             expires: None,
+            verified_at: None,
             visible_to: None,
             last_reported: (KycStatus::Verified, KycTier::T2, Some(true)),
         }
@@ -65,6 +68,22 @@ impl PersonRecord {
     pub(in crate::mock) fn settle(&mut self, status: KycStatus) {
         self.status = status;
         self.expires = None;
+    }
+
+    /// Records the time of a verification that succeeded since the last event.
+    pub(in crate::mock) fn record_verification(&mut self, now: Timestamp) {
+        let reported = (&self.last_reported.0, &self.last_reported.1);
+        let current = self.clone().at(now);
+        let is_unchanged = reported == (&current.status, &current.tier);
+        if current.status == KycStatus::Verified && !is_unchanged {
+            self.verified_at = Some(now);
+        }
+    }
+
+    /// Returns the time of the verification, if the person is or was verified.
+    pub(in crate::mock) fn shown_verified_at(&self) -> Option<Timestamp> {
+        let was_verified = matches!(self.status, KycStatus::Verified | KycStatus::Expired);
+        self.verified_at.filter(|_| was_verified)
     }
 
     /// Applies the decision of a case to the person (K74).

@@ -56,6 +56,8 @@ pub(in crate::mock) struct SwitchesSpec {
     webhook_person_member: Option<String>,
     /// Member in which userinfo wraps the claims, or `null` for none (K35).
     userinfo_wrapper: Nullable<String>,
+    /// Sends `verified_at` in the ID token, userinfo and the status response (K31).
+    verified_at: Option<bool>,
     /// Lifetime of an ID token, in seconds (K38).
     id_token_lifetime_seconds: Option<u64>,
     /// Lifetime of an access token, in seconds (K38).
@@ -122,6 +124,7 @@ impl SwitchesSpec {
             reject_redirect_uri: Some(switches.reject_redirect_uri),
             webhook_person_member: Some(switches.webhook_person_member.clone()),
             userinfo_wrapper: Nullable::of(switches.userinfo_wrapper.clone()),
+            verified_at: Some(switches.verified_at),
             id_token_lifetime_seconds: Some(switches.id_token_lifetime.as_secs()),
             access_token_lifetime_seconds: Some(switches.access_token_lifetime.as_secs()),
             code_lifetime_seconds: Some(switches.code_lifetime.as_secs()),
@@ -183,6 +186,7 @@ impl SwitchesSpec {
         set(&mut to.reject_redirect_uri, self.reject_redirect_uri);
         set(&mut to.webhook_person_member, self.webhook_person_member);
         self.userinfo_wrapper.set(&mut to.userinfo_wrapper, |it| it);
+        set(&mut to.verified_at, self.verified_at);
         set(
             &mut to.id_token_lifetime,
             self.id_token_lifetime_seconds.map(seconds),

@@ -80,6 +80,9 @@ pub struct Switches {
     /// Member in which userinfo wraps the claims, such as `user`, `profile` or `data` (K35).
     /// Default: none.
     pub userinfo_wrapper: Option<String>,
+    /// Sends `verified_at`, the time of the verification, in the ID token, userinfo and the status
+    /// response. Tenants look for this member (K31). Default: off.
+    pub verified_at: bool,
     /// Lifetime of an ID token (K38). Default: 5 minutes.
     pub id_token_lifetime: Duration,
     /// Lifetime of an access token (K38). Default: 15 minutes.
@@ -168,6 +171,7 @@ impl Default for Switches {
             reject_redirect_uri: false,
             webhook_person_member: PERSON_ID.to_owned(),
             userinfo_wrapper: None,
+            verified_at: false,
             id_token_lifetime: Duration::from_secs(300),
             access_token_lifetime: Duration::from_secs(900),
             code_lifetime: Duration::from_secs(60),

@@ -273,7 +273,8 @@ impl Evaluator {
             claims.aml_clear,
             claims.requested_at,
             AssuranceSource::Userinfo,
-        ))
+        )
+        .with_verified_at(claims.verified_at))
     }
 }
 

@@ -71,7 +71,8 @@ impl SessionRecords {
             claims.aml_clear,
             requested_at,
             AssuranceSource::IdToken,
-        );
+        )
+        .with_verified_at(claims.verified_at);
         let person = self.assurances.person(&session.subject);
         let owner = person.owner;
         let key = SessionKey::draw(&owner);
