@@ -155,7 +155,9 @@ fn mounted<F>(store: impl Store, handler: impl Fn(Delivery) -> F + Send + Sync +
 where
     F: Future<Output = sqlx::Result<()>> + Send + 'static,
 {
-    let receiver = WebhookReceiver::builder(verifier(), handler).store(store);
+    let receiver = WebhookReceiver::builder(verifier(), handler)
+        .store(store)
+        .name("acme");
     Router::new().route_service("/", receiver.build().unwrap())
 }
 

@@ -149,7 +149,8 @@ async fn serve(kind: Kind, port: u16, holder: String, lease: Duration) {
     };
     let receiver = WebhookReceiver::builder(verifier.build().unwrap(), handler)
         .policy(policy)
-        .store(log.store());
+        .store(log.store())
+        .name("acme");
     let app = Router::new().route_service("/webhooks/kycport", receiver.build().unwrap());
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();

@@ -211,6 +211,7 @@ async fn on_redis(kyc: &MockIssuer, server: &Server, handler: &TestHandler) -> O
     let receiver = WebhookReceiver::builder(verifier, handler)
         .policy(policy)
         .store(store)
+        .name("acme")
         .build()
         .unwrap();
     let app = |_| Router::new().route_service("/webhooks/kycport", receiver);
