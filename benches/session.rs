@@ -1,8 +1,8 @@
 //! Benchmark of a signed-in request with an in-memory store, in process and over a connection. The
-//! first contender is a bare axum route. The second contender is a route with the layer of
-//! tower-sessions. Three routes use this crate's session layer and `SignedIn`: without encryption,
-//! with encryption, and with a guard. Batches of all contenders take turns within one run, so that
-//! other load affects all contenders.
+//! first contender is a bare axum route. The second contender is a route with the session layer of
+//! the crate tower-sessions. Three routes use this crate's session layer and `SignedIn`: without
+//! encryption, with encryption, and with a guard. Batches of all contenders take turns within one
+//! run, so that other load affects all contenders.
 
 #![expect(
     clippy::disallowed_methods,

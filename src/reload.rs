@@ -50,7 +50,8 @@ pub enum RotationOutcome {
     Unchanged,
     /// The secret is new and in use now, because KYCPort accepted it.
     Activated,
-    /// The secret is new, and the old secret stays in use.
+    /// The new secret is not confirmed yet, and the old secret stays in use. The [`PendingReason`]
+    /// says why.
     Pending(PendingReason),
 }
 

@@ -58,8 +58,8 @@ impl<K: Hash + Eq> RateLimiter<K> {
         }
     }
 
-    /// Counts a request of this key. If the request is not allowed yet, returns the time after
-    /// which it is allowed.
+    /// Counts one request for `key`. If the limit is reached, returns the time after which the
+    /// limit allows a request for `key`.
     pub(crate) fn take<Q>(&self, key: &Q) -> Result<(), Duration>
     where
         K: Borrow<Q>,

@@ -318,7 +318,8 @@ mod tests {
         let higher = said(St::Verified, T::T2, AssuranceSource::Status);
         assert_eq!(higher.clone().stricter(lower.clone()), lower);
         assert_eq!(lower.clone().stricter(higher.clone()), lower);
-        // Each assurance in this list is strict in one part.
+        // `suspect` is stricter than `lower` only in `aml_clear`. `lower` is stricter only in the
+        // tier.
         for aml_clear in [None, Some(false)] {
             let suspect = Assurance {
                 aml_clear,

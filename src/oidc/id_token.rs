@@ -37,8 +37,8 @@ pub struct ExpectedIdToken {
     /// Access token from the token response. If the ID token contains `at_hash`, `at_hash` must
     /// match this access token.
     pub access_token: Option<Secret>,
-    /// Maximum time since the person authenticated. If the maximum time is set, `auth_time` is
-    /// required.
+    /// Maximum time since the person authenticated. With a value, the verifier rejects an ID token
+    /// without `auth_time`.
     pub max_age: Option<Duration>,
     /// Minimum tier that `acr` must show (K34).
     pub acr: Option<KycTier>,

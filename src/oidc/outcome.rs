@@ -70,7 +70,7 @@ pub enum LoginError {
     Provider(#[from] ProviderError),
 }
 
-/// Error of verifying a token.
+/// Error from the verification of a token.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum VerifyError {

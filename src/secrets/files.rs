@@ -127,7 +127,7 @@ async fn resolve_directory(directory: &Path) -> Result<PathBuf, SecretsUnavailab
     found.map_err(|error| unreadable(directory, &error))
 }
 
-/// Reads a secret from `path`. Errors contain `shown` as the name of the file.
+/// Reads a secret from `path`. An error message contains the path `shown` instead of `path`.
 async fn read(kind: SecretKind, path: &Path, shown: &Path) -> Result<Secret, SecretsUnavailable> {
     let file = File::open(path).await;
     let file = file.map_err(|error| unreadable(shown, &error))?;

@@ -81,7 +81,8 @@ pub struct RevocationMark(pub u64);
 /// Record as an engine stores it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Version that the writer chose for the body.
+    /// Version of the body, chosen by the writer. A later write can require this version with
+    /// [`Condition::Version`].
     pub version: u64,
     /// Content of the record, opaque to the store.
     pub body: Bytes,

@@ -66,7 +66,8 @@ pub enum BeginOutcome {
 pub enum SettleOutcome {
     /// The event is completed or released.
     Applied,
-    /// Another caller has the lease, or the event is done. The log has changed nothing.
+    /// Another caller has the lease, or the event is done. The call did not change the stored
+    /// event.
     Lost,
 }
 

@@ -50,7 +50,8 @@ async fn a_non_ascii_cookie_of_another_app_ends_no_session() {
         ] {
             let head = head_of(&setup, "GET /auth/me", &[("cookie", &cookies)]).await;
             assert_eq!(status(&head), 200, "{head}");
-            // The app still protects a request that changes state.
+            // The app still rejects a `POST` without an `Origin`, because a `POST` can change
+            // state.
             let post = "POST /auth/logout";
             let head = head_of(&setup, post, &[("cookie", &cookies)]).await;
             assert_eq!(status(&head), 403, "{head}");

@@ -72,7 +72,7 @@ async fn run_through(kyc: MockIssuer, engine: &Engine) {
         assert_ne!(status, 200);
     }
 
-    // A use at one instance extends the session at both instances.
+    // If a person uses the session at one instance, the session lasts longer at both instances.
     for _ in 0..4 {
         kyc.clock().advance(20 * MINUTE);
         browser.open(app.url("/vault")).await.unwrap().assert_ok();

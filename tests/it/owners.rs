@@ -193,8 +193,8 @@ async fn an_assurance_of_another_person_is_not_used() {
 
         put(&setup, &ada_owner, place, verified).await;
 
-        // The assurance is unreadable. The app treats the assurance neither as missing nor as the
-        // assurance of Eve.
+        // The record of Ada now contains Eve's assurance. The app rejects the record and reports no
+        // status, and the guard asks KYCPort.
         assert_eq!(status().await, Value::Null);
         setup.kyc.forget_requests();
         let page = ask(&setup, Method::GET, "/guarded", &ada_key).await;

@@ -1,5 +1,5 @@
-//! Tests of the manual's page of bad inputs and faults: each case has one row, and each named test
-//! exists.
+//! Tests that the manual's page `threats` has one row for each case, and that each test named on
+//! the page exists.
 
 use std::{
     collections::BTreeSet,

@@ -1,4 +1,4 @@
-//! Tests of the revocation of tokens at KYCPort after a session has ended (RFC 7009).
+//! Tests that the crate revokes tokens at KYCPort after a session ends (RFC 7009).
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

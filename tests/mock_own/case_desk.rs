@@ -91,7 +91,7 @@ impl CaseClient {
         assert_eq!(found, (CaseStatus::Opened, 0, 0), "{why}");
     }
 
-    /// Sends the headers of an upload with this content length, but no byte of the body.
+    /// Sends the headers of an upload with this content length, and does not send the body.
     pub(crate) async fn begin_upload(&self, case: &str, length: usize) -> TcpStream {
         let address = self.kyc.origin().strip_prefix("http://").unwrap();
         let mut socket = TcpStream::connect(address).await.unwrap();

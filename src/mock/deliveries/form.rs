@@ -8,9 +8,10 @@ use serde_json::{
     ser::{CompactFormatter, Formatter},
 };
 
-/// Serializes JSON in compact format, or in the format of Python's `json.dumps` and Django. Python
-/// writes a space after `:` and `,`, and only ASCII characters. With two formats, a test can detect
-/// a receiver that verifies the signature over its own serialization.
+/// Serializes JSON in compact format, or in the format of Python's `json.dumps`. `json.dumps`
+/// writes a space after each `:` and `,`, and escapes all characters that are not ASCII. With two
+/// formats, a test can detect a receiver that serializes the JSON again before it verifies the
+/// signature.
 pub(in crate::mock) fn written(json: &Value, is_compact: bool) -> Vec<u8> {
     let mut out = Vec::new();
     // A write to a vector cannot fail.

@@ -209,7 +209,7 @@ impl Outbox {
         self.notify();
     }
 
-    /// Returns the deliveries to all tenants.
+    /// Returns all logged deliveries, for every tenant.
     pub(in crate::mock) fn all_deliveries(&self) -> Deliveries {
         Deliveries::new(self.log.iter().cloned().collect())
     }

@@ -8,14 +8,15 @@ use serde_json::Value;
 
 use super::draft::{DeliveryDraft, DeliverySigning};
 
-/// Defines the enum and the lists of its variants, so that each variant is in exactly one list.
+/// Defines the enum [`DeliveryTamper`] and the lists of its variants. Each variant is in exactly
+/// one list.
 macro_rules! tampers {
     (
         $($(#[$about:meta])+ $LIST:ident { $($(#[doc = $doc:literal])+ $name:ident,)+ })+
     ) => {
         /// Manipulation of a delivery. Each variant changes one property.
         ///
-        /// The [threats](crate::guide::threats) list the numbered cases.
+        /// A case number refers to a row of the page [threats](crate::guide::threats).
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum DeliveryTamper {
@@ -176,8 +177,8 @@ impl DeliveryTamper {
     }
 }
 
-/// Returns the prefix before the digits of a signature. The prefix is `sha256=`, or `v1,` with
-/// Standard Webhooks, or empty.
+/// Returns the prefix of a signature: `v1,` with Standard Webhooks, otherwise `sha256=` or an empty
+/// text.
 fn prefix(signature: &str) -> &str {
     let known = ["sha256=", "v1,"].iter();
     known

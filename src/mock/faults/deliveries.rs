@@ -46,7 +46,7 @@ use crate::{
 /// # }
 /// ```
 ///
-/// The [threats](crate::guide::threats) list the numbered cases.
+/// A case number refers to a row of the page [threats](crate::guide::threats).
 impl Webhooks {
     /// Applies a named manipulation to the delivery.
     pub fn tamper(&self, tamper: DeliveryTamper) -> Rule {

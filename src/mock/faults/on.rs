@@ -26,7 +26,7 @@ use crate::mock::{
 /// [`after`](Self::after), the endpoint processes the request, and the fault replaces only the
 /// response.
 ///
-/// The [threats](crate::guide::threats) list the numbered cases.
+/// A case number refers to a row of the page [threats](crate::guide::threats).
 #[must_use = "call `once`, `times` or `always` to install the fault"]
 pub struct On {
     core: Arc<Core>,

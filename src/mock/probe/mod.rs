@@ -25,8 +25,8 @@ pub use report::Report;
 ///
 /// The probe sends only requests that change nothing. The probe requests documents and pages, and
 /// sends invalid requests, which the issuer rejects. The probe sends no valid credential, follows
-/// no redirect and runs for at most 30 s. A row that the probe could not check is `not reached` or
-/// `not probed`, and never a match.
+/// no redirect and runs for at most 30 s. The report shows `not reached` or `not probed` for a row
+/// that the probe could not check.
 ///
 /// ```
 /// use kycport::mock::{MockIssuer, verify_against};

@@ -130,9 +130,9 @@ impl FaultyStore {
         self.wait_at(target.into(), when, None)
     }
 
-    /// Lets the next `count` operations of a target wait until all of them have arrived.
-    /// With [`When::After`], each of these operations takes effect before any caller receives its
-    /// result. A cancelled operation counts if it has arrived.
+    /// Lets the next `count` operations of a target wait until all of them have arrived. With
+    /// [`When::After`], the operations take effect before they wait. A cancelled operation counts
+    /// if it has arrived.
     pub fn gather_next(&self, count: usize, target: impl Into<Target>, when: When) {
         let gate = Arc::new(Gate::for_meeting(count));
         self.add(target.into(), when, Effect::Wait(gate), Some(count));

@@ -147,7 +147,7 @@ impl Own {
     }
 }
 
-/// Returns whether the server or a pooler rejected the connection because of its settings.
+/// Returns whether the server or a pooler rejected the connection settings.
 fn is_of_pooler(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(DatabaseError::code);
     matches!(code.as_deref(), Some("08P01" | "0A000"))

@@ -45,7 +45,7 @@ impl Script {
     ) -> Result<Value, Failure> {
         match link.command(&self.by_hash(key, fill)).await {
             // The server does not know the script after a restart, a failover or a flush of
-            // scripts. The server has executed nothing.
+            // scripts. The server did not run the script.
             Err(failure) if failure.is_unknown_script() => {
                 link.command(&self.by_code(key, fill)).await
             }

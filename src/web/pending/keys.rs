@@ -158,7 +158,8 @@ impl LoginKeys {
             let now = self.0.clock.now();
             let (record, condition) = match state.open::<LoginKeyRecord>(&owner, id, entry) {
                 Found::Absent => (LoginKeyRecord::draw(now, None), Condition::Absent),
-                // Overwriting the record would abort the logins of instances that can read it.
+                // Other instances may be able to read this record. A new record would make their
+                // pending logins fail.
                 Found::Unreadable { .. } => return Err(StoreError::Damaged),
                 Found::Record { value, version } if value.is_due(now) => {
                     let record = LoginKeyRecord::draw(now, Some(value.current));

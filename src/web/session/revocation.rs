@@ -17,8 +17,8 @@ use crate::{
     wire::kyc::KycStatus,
 };
 
-/// Lifetime of the record of a revocation. After this time, a revoked access token would be
-/// accepted again. KYCPort documents no access token that lives that long.
+/// Lifetime of the record of a revocation. After this time, the crate would accept a revoked access
+/// token again. KYCPort's documentation mentions no access token with a longer lifetime.
 const REVOCATION_RETENTION: Duration = Duration::from_secs(41 * 24 * 3600);
 
 /// Maximum number of attempts to record a revocation while other instances record theirs.

@@ -80,7 +80,8 @@ impl SignedIn {
         self.live.session.scopes.iter().any(|own| own == scope)
     }
 
-    /// Returns the public ID of this session, for support and for lists. The ID is not secret.
+    /// Returns the public ID of this session. The ID is not secret: an app can show the ID in a
+    /// list of sessions or to support staff.
     pub fn session_id(&self) -> SessionId {
         self.live.id
     }

@@ -7,8 +7,9 @@
 //! - The app loses no acknowledged session.
 //! - A response never shows another person.
 //! - 503 is the only 5xx status. A 503 has `Retry-After` and does not change the cookie.
-//! - An instance that was not killed neither breaks a connection nor exits.
-//! - An instance starts while its store is unavailable.
+//! - An instance exits only if the test kills the instance. A running instance never breaks a
+//!   connection.
+//! - An instance can start while the store is unavailable.
 
 mod balancer;
 mod faults;

@@ -265,7 +265,8 @@ impl User {
         }
     }
 
-    /// Signs in again with a browser whose session has ended in an incomplete step-up.
+    /// Removes a session that ended during a step-up, and signs in again in the browser of this
+    /// session.
     async fn start_over(&self) -> bool {
         self.sessions.lock().unwrap().remove(0);
         Box::pin(self.login("/auth/login?return_to=/hello", None, "skip")).await;

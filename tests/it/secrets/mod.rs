@@ -90,7 +90,8 @@ impl RotationTest {
         }
     }
 
-    /// Stores these secrets in the vault, and returns the result of a reload.
+    /// Stores these secrets in the vault, reloads the secrets, and returns the report of the
+    /// reload.
     pub(crate) async fn reload(&self, secrets: Secrets) -> RotationReport {
         self.vault.holds(secrets);
         self.party.reload_secrets().await.unwrap()

@@ -149,6 +149,7 @@ async fn a_file_locked_by_another_process_is_busy() {
     };
     release_lock(other.stdin.take().unwrap());
     assert_eq!(writing.await.unwrap(), (Ok(()), None));
-    // The test ignores the exit status, because the output of the process is closed.
+    // The test has closed the output of the process. The process can therefore fail, and the test
+    // ignores its exit status.
     other.wait().unwrap();
 }

@@ -15,7 +15,7 @@ use tokio::task::yield_now;
 
 use super::{Mutant, MutantStore, Result, violates, violates_with};
 
-/// Last token to which the store granted each lease.
+/// For each lease, the token of the caller that last acquired the lease.
 #[derive(Default)]
 struct Holders(Mutex<HashMap<LeaseKey, LeaseToken>>);
 

@@ -3,13 +3,13 @@
 mod apply;
 mod shape;
 
-/// Defines the enum and its `ALL` list, so that the list contains each variant.
+/// Defines the enum [`Tamper`] and the constant `ALL`, which contains every variant.
 macro_rules! tampers {
     ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
         /// A manipulation of a token. Each variant changes one property. If the documentation of a
         /// variant does not mention the signature, the signature stays valid.
         ///
-        /// The [threats](crate::guide::threats) list the numbered cases.
+        /// A case number refers to a row of the page [threats](crate::guide::threats).
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum Tamper {

@@ -27,7 +27,7 @@ impl Engine {
         })
     }
 
-    /// Returns the number of keys of each sent statement.
+    /// Returns one number for each sent statement: how many keys the statement reads.
     fn statements(&self) -> Vec<usize> {
         self.statements.lock().unwrap().clone()
     }
