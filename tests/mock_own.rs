@@ -1,4 +1,4 @@
-//! Tests of the mock issuer against the contract. A mock that accepts invalid requests would hide
+//! Tests that the mock issuer follows the contract. A mock that accepts invalid requests would hide
 //! bugs (case 136).
 #![expect(
     clippy::unwrap_used,
@@ -45,7 +45,7 @@ mod tokens;
 #[path = "mock_own/verify.rs"]
 mod verify;
 
-// Tests of the case engine.
+// Tests that the mock's case API follows the contract.
 #[path = "mock_own/case_desk.rs"]
 mod case_desk;
 #[path = "mock_own/case_edges.rs"]
@@ -53,7 +53,7 @@ mod case_edges;
 #[path = "mock_own/case_rules.rs"]
 mod case_rules;
 
-// Tests of webhook deliveries.
+// Tests that the mock sends webhook deliveries as the contract says.
 #[path = "mock_own/receiver.rs"]
 mod receiver;
 #[path = "mock_own/webhook_delivery.rs"]
@@ -63,7 +63,7 @@ mod webhook_faults;
 #[path = "mock_own/webhooks.rs"]
 mod webhooks;
 
-// Tests of the admin API.
+// Tests that the admin API controls the mock.
 #[path = "mock_own/admin.rs"]
 mod admin;
 #[path = "mock_own/admin_desk.rs"]

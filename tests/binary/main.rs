@@ -1,4 +1,4 @@
-//! Tests of the program `kycport-mock`. The tests use the program like a script in another
+//! Tests that run the program `kycport-mock`. The tests use the program like a script in another
 //! language.
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Tests of the start, the configuration and the end of the program.
+//! Tests that the program reads its configuration, starts and stops correctly.
 
 use std::{
     io::{BufRead as _, BufReader},

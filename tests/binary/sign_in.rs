@@ -1,4 +1,4 @@
-//! Tests of a complete login over plain HTTP, and of the log output.
+//! Tests that a login over plain HTTP succeeds, and that the log contains no secret.
 
 use reqwest::{Client, redirect::Policy};
 use serde_json::Value;

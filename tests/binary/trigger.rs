@@ -1,4 +1,4 @@
-//! Tests of the subcommand `trigger`.
+//! Tests that the subcommand `trigger` changes the state of a running mock.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! Tests of the subcommand `verify`, which compares a live issuer with the contract.
+//! Tests that the subcommand `verify` compares a live issuer with the contract.
 
 use std::net::TcpListener;
 

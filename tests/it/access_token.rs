@@ -1,4 +1,4 @@
-//! Tests of the validation of access token claims.
+//! Tests that the SDK validates the claims of access tokens.
 
 use kycport::{
     Timestamp,

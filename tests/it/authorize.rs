@@ -1,4 +1,4 @@
-//! Tests of the parameters of authorization requests, and of the state that a login stores.
+//! Tests that each login sends the correct authorization request and stores a separate state.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,5 +1,4 @@
-//! Tests of access tokens that clients send to the tenant's own API, and of tokens in the wrong
-//! header.
+//! Tests that an app's own API accepts valid access tokens and rejects all other tokens.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Tests of the example `sign_in` in Chromium.
+//! Tests that the example `sign_in` works in Chromium.
 
 use fantoccini::{Client, Locator};
 

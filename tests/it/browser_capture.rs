@@ -1,5 +1,5 @@
-//! Tests of the example `host_your_own_capture` in Chromium, with real files in
-//! real file inputs.
+//! Tests that the example `host_your_own_capture` works in Chromium, with real files in real file
+//! inputs.
 
 use std::{
     path::{Path, PathBuf},

@@ -1,4 +1,5 @@
-//! Tests of request headers with unusual content, and of the headers that every response needs.
+//! Tests that the app handles unusual request headers, and that every response has the required
+//! headers.
 
 use axum::http::Method;
 use url::Url;

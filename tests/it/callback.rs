@@ -1,4 +1,4 @@
-//! Tests of the authorization responses that the callback receives.
+//! Tests that the callback accepts only valid authorization responses.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Tests of uploads that a browser sends through the app to the mock. Other tests cover the effect
+//! Tests that the app forwards an upload from a browser to the mock. Other tests cover the effect
 //! of a decision on a session.
 
 use std::{io, time::Duration};

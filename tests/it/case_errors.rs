@@ -1,4 +1,4 @@
-//! Tests of error responses that the case client receives from KYCPort.
+//! Tests that the case client returns the correct error for each error response of KYCPort.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Tests of the case client without axum and without a session.
+//! Tests that the case client works without axum and without a session.
 
 use std::{
     io,

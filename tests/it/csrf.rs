@@ -1,4 +1,4 @@
-//! Tests of cross-site request forgery: another site makes a browser send a request.
+//! Tests that the app rejects a request that another site makes a browser send (CSRF).
 
 use std::fmt::Write as _;
 

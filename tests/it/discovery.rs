@@ -1,4 +1,5 @@
-//! Tests of the discovery document: accepted content, caching, and unavailable issuers.
+//! Tests that the SDK validates and caches the discovery document, also if the issuer is
+//! unavailable.
 
 use std::{
     fmt,

@@ -1,4 +1,5 @@
-//! Tests of the checks that the doctor performs. Each test breaks one part of the setup.
+//! Tests that the doctor finds each problem of a configuration. Each test breaks one part of the
+//! setup.
 
 use std::{
     sync::{Arc, Mutex},

@@ -1,4 +1,4 @@
-//! Tests of the revocation of one session or of all sessions of a person.
+//! Tests that the app can revoke one session of a person or all sessions of a person.
 
 use std::time::Duration;
 

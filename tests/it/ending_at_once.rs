@@ -1,4 +1,5 @@
-//! Tests of concurrent revocations and logins on every engine, also with different encryption keys.
+//! Tests that revocations and logins can run concurrently on every engine, also with different
+//! encryption keys.
 
 use axum::{Router, http::Method};
 use futures_util::future::join_all;

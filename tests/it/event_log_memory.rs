@@ -1,4 +1,4 @@
-//! Tests of the event log on an in-memory store with a test clock.
+//! Tests that the event log works on an in-memory store with a test clock.
 
 use std::{sync::Arc, time::Duration};
 

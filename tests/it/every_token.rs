@@ -1,4 +1,4 @@
-//! Tests of the validation rules that ID tokens and access tokens share. Each test covers both
+//! Tests that the SDK rejects invalid ID tokens and invalid access tokens. Each test covers both
 //! token types.
 
 use kycport::{

@@ -1,5 +1,5 @@
-//! Tests of the lifetimes of records and leases. Each engine's own tests cover the removal of
-//! expired records.
+//! Tests that each record in the store expires at the correct time. Each engine's own tests cover
+//! the removal of expired records.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Tests of the layers of the source. Dependencies point downwards, and files have no import
-//! cycles.
+//! Tests that each source file uses only lower layers. Dependencies point downwards, and files have
+//! no import cycles.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,6 +1,6 @@
-//! Tests of the mock with a certified relying party: `openid-client` on Node, over TLS. The relying
-//! party contains no code of this crate. `openid-client` signs in with the mock's valid tokens and
-//! rejects the mock's malformed tokens.
+//! Tests that a certified relying party can sign in to the mock: `openid-client` on Node, over TLS.
+//! The relying party contains no code of this crate. `openid-client` signs in with the mock's valid
+//! tokens and rejects the mock's malformed tokens.
 //!
 //! The tests print a message and stop if `node` or the packages of `tests/foreign` are not
 //! installed. With `KYCPORT_REQUIRE_NODE=1`, the tests fail instead.

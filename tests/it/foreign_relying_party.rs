@@ -1,6 +1,6 @@
-//! Tests of the mock with another relying party, the `openidconnect` crate. The relying party
-//! contains no code of this crate. These tests also detect errors that this crate's client and mock
-//! have in common.
+//! Tests that another relying party, the crate `openidconnect`, can sign in to the mock. The
+//! relying party contains no code of this crate. These tests also detect errors that this crate's
+//! client and mock have in common.
 
 use kycport::{KycStatus, KycTier, mock::MockIssuer};
 use openidconnect::{

@@ -1,4 +1,4 @@
-//! Tests of guards on routes of the running app.
+//! Tests that a guard on a route accepts and rejects the correct people.
 
 use std::{
     sync::{

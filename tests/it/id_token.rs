@@ -1,4 +1,4 @@
-//! Tests of the validation of ID token claims.
+//! Tests that the SDK validates the claims of ID tokens.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Tests of the issuer's key set: rotation, floods of unknown keys, outages and invalid members.
+//! Tests that the SDK handles the issuer's key set: rotation, floods of unknown keys, outages and
+//! invalid members.
 
 use std::time::Duration;
 

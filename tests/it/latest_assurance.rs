@@ -1,4 +1,4 @@
-//! Tests of the latest assurance of a person, which can be known, not recorded, or unreadable.
+//! Tests how a guard uses the stored verification result of a person: known, missing or unreadable.
 
 use std::time::Duration;
 

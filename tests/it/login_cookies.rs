@@ -1,4 +1,4 @@
-//! Tests of the cookies of pending logins: store operations, number per browser, and size.
+//! Tests that cookies of pending logins need no store operation and have a limited number and size.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Tests of the keys that seal pending logins. All instances use one key in the store, or each
-//! instance derives the key from the session keys.
+//! Tests that instances share and rotate the keys that seal pending logins. All instances use one
+//! key in the store, or each instance derives the key from the session keys.
 
 use std::{sync::Arc, time::Duration};
 

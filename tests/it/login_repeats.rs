@@ -1,5 +1,5 @@
-//! Tests of callbacks that arrive more than once, out of order, or after the browser has
-//! disconnected.
+//! Tests that a login succeeds if a callback arrives more than once, out of order, or after the
+//! browser has disconnected.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Tests of logout, and of redirects back into the app.
+//! Tests that a logout ends the session, and that a redirect after a logout stays within the app.
 
 use std::collections::BTreeSet;
 

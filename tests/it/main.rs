@@ -1,4 +1,4 @@
-//! Tests of the public API. Each module tests one area of the source.
+//! Tests that use only the public API. Each module tests one area of the source.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,6 +1,6 @@
-//! Tests of outages of the store servers and of KYCPort. During an outage, the app accepts no
-//! request without a session and signs no person out. The app also does not report a failed
-//! operation as done.
+//! Tests that the app survives an outage of the store servers or of KYCPort. During an outage, the
+//! app accepts no request without a session and signs no person out. The app also does not report a
+//! failed operation as done.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Tests of the owner in a session key. The key gives access only to the records of this person.
+//! Tests that the app rejects a session key that contains another person's owner id. The key gives
+//! access only to the records of this person.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Tests of the budget of status requests that one person can cause.
+//! Tests that one person can cause only a limited number of status requests to KYCPort.
 
 use std::time::Duration;
 

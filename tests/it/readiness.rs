@@ -1,5 +1,5 @@
-//! Tests of the readiness of an instance. An instance is ready if its store works. The instance
-//! checks the store at most once per second.
+//! Tests that the readiness route reports whether an instance can reach its store. An instance is
+//! ready if its store works. The instance checks the store at most once per second.
 
 use std::{sync::Arc, time::Duration};
 

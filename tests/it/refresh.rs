@@ -1,4 +1,4 @@
-//! Tests of the refresh of expired access tokens.
+//! Tests that the app refreshes expired access tokens.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Tests of a revocation that happens during another operation. A revoked session does not return,
-//! and a login whose lock is older than the revocation creates no session.
+//! Tests that a revocation takes effect even if it happens during another operation. A revoked
+//! session does not return, and a login whose lock is older than the revocation creates no session.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 

@@ -1,4 +1,5 @@
-//! Tests of sealed records: confidentiality, integrity, and key rotation.
+//! Tests that nobody can read or change a sealed record without its key, and that keys can be
+//! rotated.
 
 use std::{
     io::Write as _,

@@ -1,4 +1,4 @@
-//! Tests of sessions: cookie, limits and end.
+//! Tests that a session has the correct cookie and limits, and that it ends.
 
 use std::{collections::BTreeSet, time::Duration};
 

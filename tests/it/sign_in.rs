@@ -1,4 +1,4 @@
-//! Tests of login, session and logout from end to end.
+//! Tests that login, session and logout work from end to end.
 
 use axum::http::Method;
 use kycport::mock::Endpoint;

@@ -1,4 +1,4 @@
-//! Tests of the status client without axum and without sessions.
+//! Tests that the status client works without axum and without sessions.
 
 use std::time::Duration;
 

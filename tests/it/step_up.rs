@@ -1,4 +1,4 @@
-//! Tests of the step-up: verification at a higher tier, and the return to the app.
+//! Tests that a step-up verifies a person at a higher tier and returns the person to the app.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Tests of the format versions of stored records. During a roll-out, the previous release and the
-//! next release read the same records.
+//! Tests that this release can read the records of older and newer releases. During a roll-out, the
+//! previous release and the next release read the same records.
 //!
 //! Do not change `stored/v1.json` and `stored/v1_sealed.json`. These files contain the records of a
 //! person who signed in, and the cookies of the person's browser. The first release wrote the

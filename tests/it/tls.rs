@@ -1,4 +1,4 @@
-//! Tests of TLS: trusted root certificates, and verification of the host name.
+//! Tests that the SDK's HTTP client verifies the certificate and the host name of a TLS server.
 
 use std::{net::TcpStream, process::Command, time::Duration};
 

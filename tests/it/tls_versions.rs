@@ -1,5 +1,5 @@
-//! TLS versions. Tests of the supported TLS versions. The test servers send hand-written handshakes
-//! of other versions.
+//! Tests that the SDK's HTTP client accepts only TLS 1.2 and newer. The test servers send
+//! hand-written handshakes of other versions.
 
 use std::{
     io::{Read as _, Write as _},

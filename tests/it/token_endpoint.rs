@@ -1,4 +1,4 @@
-//! Tests of requests to the token endpoint, and of its responses.
+//! Tests that the SDK sends correct token requests and handles each response of the token endpoint.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Tests of userinfo requests. The response must be about the requested person.
+//! Tests that the SDK sends userinfo requests and validates the responses. The response must be
+//! about the requested person.
 
 use std::time::Duration;
 

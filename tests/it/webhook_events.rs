@@ -1,4 +1,4 @@
-//! Tests of the parser of verified webhook payloads.
+//! Tests that the parser reads each field of a verified webhook payload.
 
 use bytes::Bytes;
 use http::HeaderMap;

@@ -1,5 +1,5 @@
-//! Tests of the effect of webhook events on active sessions. An event can lower the assurance of a
-//! session but can never raise the assurance.
+//! Tests that a webhook event changes the verification status in active sessions. An event can
+//! lower the assurance of a session but can never raise the assurance.
 
 use std::{sync::Arc, time::Duration};
 

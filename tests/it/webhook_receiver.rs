@@ -1,5 +1,5 @@
-//! Tests of the webhook receiver over HTTP: accepted signatures, idempotent handling, and responses
-//! to KYCPort.
+//! Tests that the webhook receiver accepts valid deliveries over HTTP, handles each event once, and
+//! responds correctly.
 
 use std::{sync::Arc, time::Duration};
 

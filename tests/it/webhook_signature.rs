@@ -1,4 +1,5 @@
-//! Tests of webhook signatures. A signature covers the raw bytes of the body.
+//! Tests that the webhook verifier accepts only valid signatures. A signature covers the raw bytes
+//! of the body.
 
 use std::{sync::Arc, time::Duration};
 

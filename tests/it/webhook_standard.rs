@@ -1,4 +1,4 @@
-//! Tests of a receiver and a mock that use Standard Webhooks signatures.
+//! Tests that the receiver and the mock support Standard Webhooks signatures.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Tests of the admin API: access control, error responses and the OpenAPI document.
+//! Tests that the admin API controls access, returns clear errors and publishes its OpenAPI
+//! document.
 
 use kycport::mock::{MockIssuer, RemoteMock};
 use serde_json::{Value, json};

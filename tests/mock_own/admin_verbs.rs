@@ -1,4 +1,4 @@
-//! Tests of the actions of the admin API and their effects on the issuer.
+//! Tests that each action of the admin API has the documented effect on the issuer.
 
 use std::time::Duration;
 

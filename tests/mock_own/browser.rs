@@ -1,4 +1,5 @@
-//! Tests of the sign-in page and of the mock's browser.
+//! Tests that a person can use the sign-in page, and that the mock's browser behaves like a real
+//! browser.
 
 use http::Method;
 use kycport::mock::{Endpoint, MockIssuer};

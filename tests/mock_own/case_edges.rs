@@ -1,4 +1,5 @@
-//! Tests of uploads that fail, that wait, or that get a response before they are complete.
+//! Tests that the mock handles uploads that fail, that wait, or that get a response before they are
+//! complete.
 
 use kycport::mock::Endpoint;
 use tokio::io::AsyncWriteExt as _;

@@ -1,4 +1,4 @@
-//! Tests of the case engine: file checks, access control and the effects of a decision.
+//! Tests that the case engine checks files, controls access and applies a decision to the person.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Tests of the case engine over plain HTTP: rejected requests and checks of uploads.
+//! Tests that the case API of the mock rejects invalid requests and checks uploads, over plain
+//! HTTP.
 
 use http::Method;
 use kycport::{

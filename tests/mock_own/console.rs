@@ -1,4 +1,4 @@
-//! Tests of the console at `/`: access control, and the effects of the buttons.
+//! Tests that the console at `/` controls access, and that each button has an effect.
 
 use std::time::Duration;
 

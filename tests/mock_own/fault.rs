@@ -1,4 +1,5 @@
-//! Tests of faults, gates and manipulated tokens.
+//! Tests that faults change responses, that gates hold requests, and that the mock manipulates
+//! tokens.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},

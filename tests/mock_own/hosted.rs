@@ -1,4 +1,4 @@
-//! Tests of the hosted verification page and of silent login.
+//! Tests that the hosted verification page and silent login work.
 
 use std::time::Duration;
 

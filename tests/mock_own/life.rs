@@ -1,4 +1,4 @@
-//! Tests of the start, the stop and the listening addresses of the mock.
+//! Tests that the mock starts, stops, and listens on the correct addresses.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 

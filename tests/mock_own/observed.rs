@@ -1,4 +1,4 @@
-//! Tests of behaviour of KYCPort that tenants have observed and that no document describes. The
+//! Tests that the mock can imitate undocumented behaviour that tenants observed at KYCPort. The
 //! mock has a switch for each behaviour.
 
 use std::{sync::Arc, time::Duration};

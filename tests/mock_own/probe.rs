@@ -1,5 +1,5 @@
-//! Tests of the probe, which compares a live issuer with the contract. The tests probe the mock, a
-//! mock with faults, and an unreachable issuer.
+//! Tests that the probe compares a live issuer with the contract. The tests probe the mock, a mock
+//! with faults, and an unreachable issuer.
 
 use std::{collections::BTreeSet, time::Duration};
 

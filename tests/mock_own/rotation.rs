@@ -1,4 +1,4 @@
-//! Tests of the rotation of client secrets and API keys (K97).
+//! Tests that the mock can rotate client secrets and API keys (K97).
 
 use kycport::mock::OldSecret;
 use serde_json::json;

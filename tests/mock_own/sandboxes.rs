@@ -1,4 +1,5 @@
-//! Tests of sandboxes, which are separate issuers in one process, and of `RemoteMock`.
+//! Tests that sandboxes are independent of each other, and that `RemoteMock` controls a sandbox. A
+//! sandbox is a separate issuer in the process of the mock.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Tests of socket faults, with a client that uses a plain TCP socket.
+//! Tests that socket faults break connections, with a client that uses a plain TCP socket.
 
 use std::{
     io::{self, ErrorKind},

@@ -1,5 +1,5 @@
-//! Tests of requirements of OpenID Connect, OAuth 2.0 and HTTP that `bad_input.md` does not
-//! contain.
+//! Tests that the mock follows OpenID Connect, OAuth 2.0 and HTTP, for requirements that
+//! `bad_input.md` does not contain.
 
 use std::io::{Read as _, Write as _};
 

@@ -1,4 +1,4 @@
-//! Tests of the status endpoint, the access of tenants and the rate limit.
+//! Tests that the status endpoint checks the tenant and limits the rate of requests.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Tests of rules that need more than one request (case 136). `bad_input.md` contains the rules
-//! that need only one request.
+//! Tests that the mock enforces rules that need more than one request (case 136). `bad_input.md`
+//! contains the rules that need only one request.
 
 use http::Method;
 use kycport::mock::Endpoint;

@@ -1,4 +1,5 @@
-//! Tests of the tokens of a successful login, and of the signing keys.
+//! Tests that a successful login returns correct tokens, and that the mock rotates its signing
+//! keys.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Tests of the requested tier and of the verification page.
+//! Tests that the verification page verifies a person at the requested tier.
 
 use kycport::{
     KycStatus, KycTier,

@@ -1,4 +1,4 @@
-//! Tests of webhook deliveries: success, failure and retries (K62, K64, K84, K85).
+//! Tests that the mock delivers webhooks and retries failed deliveries (K62, K64, K84, K85).
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Tests of faults of webhook deliveries.
+//! Tests that faults change webhook deliveries.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},

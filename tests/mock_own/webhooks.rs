@@ -1,5 +1,5 @@
-//! Tests of events. A change creates an event, and the mock retries the delivery until the endpoint
-//! accepts it (K60 to K64, K84 to K87).
+//! Tests that each change of a person emits the correct event. A change creates an event, and the
+//! mock retries the delivery until the endpoint accepts it (K60 to K64, K84 to K87).
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Tests of the store with injected faults.
+//! Tests that `FaultyStore` injects the requested faults.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Tests of the storage engines on real servers.
+//! Tests that the storage engines work on real servers.
 
 #![expect(
     clippy::unwrap_used,

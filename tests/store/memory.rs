@@ -1,4 +1,4 @@
-//! Tests of the in-memory store.
+//! Tests that the in-memory store follows the rules of `Store`.
 
 use std::{sync::Arc, time::Duration};
 

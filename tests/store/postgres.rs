@@ -1,4 +1,4 @@
-//! Tests of the Postgres store.
+//! Tests that the Postgres store follows the rules of `Store`.
 
 mod faults;
 mod lost_answers;

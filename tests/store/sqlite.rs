@@ -1,4 +1,4 @@
-//! Tests of the SQLite store.
+//! Tests that the SQLite store follows the rules of `Store`.
 
 mod damage;
 mod directory;

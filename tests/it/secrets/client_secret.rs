@@ -1,4 +1,4 @@
-//! Tests of the rotation of the client secret.
+//! Tests that the app can rotate the client secret.
 
 use futures_util::future::join_all;
 use kycport::{

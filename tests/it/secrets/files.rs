@@ -1,4 +1,4 @@
-//! Tests of secrets in files.
+//! Tests that the app reads secrets from files.
 
 use std::{
     fs, io,

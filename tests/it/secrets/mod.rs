@@ -1,4 +1,4 @@
-//! Tests of the rotation of secrets while the app runs. The app never replaces a working secret by
+//! Tests that the app rotates secrets without a restart. The app never replaces a working secret by
 //! a secret that does not work, and no login fails.
 
 mod app;

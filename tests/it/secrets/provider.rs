@@ -1,4 +1,4 @@
-//! Tests of failures of a secrets provider, and of concurrent reloads.
+//! Tests that the app survives failures of a secrets provider and concurrent reloads.
 
 use futures_util::poll;
 use kycport::{

@@ -1,4 +1,4 @@
-//! Tests of the rotation of the tenant API key.
+//! Tests that the app can rotate the tenant API key.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Tests of the rotation of the webhook secret. The receiver accepts old and new secrets until the
-//! new secret has signed a delivery, and for a further period.
+//! Tests that the app can rotate the webhook secret. The receiver accepts old and new secrets until
+//! the new secret has signed a delivery, and for a further period.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Tests of responses that are lost between the server and the store.
+//! Tests that the store handles a lost response of the server.
 
 use std::sync::{
     Arc,

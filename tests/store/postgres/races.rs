@@ -1,6 +1,6 @@
-//! Tests of revocations that run concurrently with writes, in every order. A lock on the table
-//! blocks the first operation while the first operation holds the owner's lock. The second
-//! operation therefore waits for the first operation.
+//! Tests that revocations and concurrent writes have the correct result in every order. A lock on
+//! the table blocks the first operation while the first operation holds the owner's lock. The
+//! second operation therefore waits for the first operation.
 
 use kycport::store::{
     Change, Condition, LeaseFamily, LeaseKey, LeaseToken, Owner, PostgresStore, RecordKey,

@@ -1,4 +1,4 @@
-//! Tests of tables, schemas and roles.
+//! Tests that the store creates and checks its tables in any schema and with a restricted role.
 
 use kycport::store::{
     InvalidPostgresUrl, PostgresConnectError, PostgresStore, Store as _, StoreError,

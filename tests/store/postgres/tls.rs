@@ -1,4 +1,4 @@
-//! Tests of connections with TLS.
+//! Tests that the store connects to the server with TLS.
 
 use kycport::store::{PostgresConnectError, PostgresStore, Store as _, StoreError};
 use rcgen::{CertificateParams, KeyPair};

@@ -1,4 +1,4 @@
-//! Tests of the store in a Redis Cluster.
+//! Tests that the Redis store works on a Redis Cluster.
 
 use std::{
     sync::{

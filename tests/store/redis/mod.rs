@@ -1,4 +1,4 @@
-//! Tests of the Redis store.
+//! Tests that the Redis store follows the rules of `Store`.
 
 mod cluster;
 mod conformance;

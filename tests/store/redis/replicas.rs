@@ -1,4 +1,4 @@
-//! Tests of revocations and deletions that wait for replicas.
+//! Tests that revocations and deletions wait for replicas.
 
 use std::time::Duration;
 

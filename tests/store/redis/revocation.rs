@@ -1,4 +1,4 @@
-//! Tests of a revocation and a login in every order.
+//! Tests that a revocation and a login have the correct result in every order of their commands.
 
 use kycport::store::{
     Acquired, LeaseToken, Owner, RecordKey, RedisStore, RevocationMark, Store as _, Written,

@@ -1,4 +1,4 @@
-//! Tests of several processes that use one file.
+//! Tests that several processes can use one file.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},

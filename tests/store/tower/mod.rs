@@ -1,4 +1,4 @@
-//! Tests of the adapter that keeps sessions in a tower-sessions store and all other records in a
+//! Tests that the adapter keeps sessions in a tower-sessions store and all other records in a
 //! second store.
 
 mod engines;

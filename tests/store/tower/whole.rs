@@ -1,4 +1,5 @@
-//! Tests of the distribution of data over the two stores, and of the removal of bodies.
+//! Tests that each record is in the correct one of the two stores, and that the adapter removes
+//! bodies.
 
 use kycport::store::{
     Change, Condition, Entry, Family, MemoryStore, RecordKey, Store as _, TowerSessionsStore,
