@@ -32,7 +32,7 @@ pub struct RelyingParty {
     web: crate::web::Web,
 }
 
-/// Error of creating a [`RelyingParty`].
+/// Error from the creation of a [`RelyingParty`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SetupError {

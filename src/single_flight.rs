@@ -18,7 +18,7 @@ use tracing::Instrument as _;
 pub(crate) struct SingleFlight<K, T, E>(Arc<Inner<K, T, E>>);
 
 struct Inner<K, T, E> {
-    /// Error of a flight that panicked, or whose runtime ended.
+    /// Error for a flight that panicked, or whose runtime ended.
     interrupted: E,
     flights: Mutex<Flights<K, T, E>>,
 }

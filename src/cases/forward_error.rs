@@ -1,4 +1,4 @@
-//! Error of an upload from a browser.
+//! Errors from uploads that a browser sends.
 
 use super::{
     applicant::ApplicantError,

@@ -67,7 +67,7 @@ struct Inner<T, E> {
     clock: Arc<dyn Clock>,
     lifetimes: Lifetimes,
     fetch: Fetch<T, E>,
-    /// Error of a fetch that panicked, or whose runtime ended.
+    /// Error for a fetch that panicked, or whose runtime ended.
     interrupted: E,
     in_flight: SingleFlight<(), Arc<T>, E>,
     state: Mutex<State<T, E>>,

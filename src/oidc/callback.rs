@@ -44,7 +44,7 @@ impl fmt::Debug for AuthorizationError {
     }
 }
 
-/// Error of parsing an authorization response.
+/// Error from the parser of authorization responses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallbackParamsError {

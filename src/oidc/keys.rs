@@ -33,7 +33,7 @@ enum Entry {
     Several,
 }
 
-/// Error of parsing a key set.
+/// Error from the parser of key sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeySetError {

@@ -61,7 +61,7 @@ pub(super) struct VerifiedProvider {
     pub(super) sends_iss: bool,
 }
 
-/// Error of validating a discovery document.
+/// Error from the validation of a discovery document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MetadataError {

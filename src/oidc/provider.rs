@@ -30,7 +30,7 @@ const UNKNOWN_KID_MEMORY: Duration = Duration::from_secs(60);
 /// Maximum number of unknown `kid` values to remember.
 const MAX_UNKNOWN_KIDS: usize = 64;
 
-/// Error of reading the provider's metadata or keys.
+/// Error for metadata or keys of the provider that the SDK could not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProviderError {

@@ -1,6 +1,6 @@
-//! Errors of token validation.
+//! Errors from token validation.
 
-/// Error of validating a token. The error contains at most the name of a claim, and no other
+/// Error from token validation. The error contains at most the name of a claim, and no other
 /// content of the token.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

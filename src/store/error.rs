@@ -1,4 +1,4 @@
-//! Errors of store operations.
+//! Errors from store operations.
 
 /// Failed store operation.
 ///

@@ -291,7 +291,7 @@ impl<S: Sync> FromRequestParts<S> for RequestContext {
     }
 }
 
-/// Error of an extractor on a route without the session layer.
+/// Error from an extractor if the route has no session layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "this route is outside the session layer: add `.layer(kycport.session_layer())` after the last \

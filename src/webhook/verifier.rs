@@ -263,8 +263,8 @@ impl WebhookVerifierBuilder {
     }
 }
 
-/// Error of building a [`WebhookVerifier`]. The error contains the name of a secret, but not the
-/// secret.
+/// Error from [`WebhookVerifierBuilder::build`]. The error contains the name of a secret, but not
+/// the secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum VerifierError {

@@ -103,7 +103,7 @@ struct Inner {
     upkeep: Upkeep,
 }
 
-/// Error of [`PostgresStore::connect`].
+/// Error from [`PostgresStore::connect`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PostgresConnectError {

@@ -76,7 +76,7 @@ struct Inner {
     upkeep: Upkeep,
 }
 
-/// Error of [`SqliteStore::connect`].
+/// Error from [`SqliteStore::connect`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SqliteConnectError {

@@ -80,7 +80,7 @@ pub struct TowerSessionsStore {
     atomic: Arc<dyn Store>,
 }
 
-/// Error of [`TowerSessionsStore::new`]: the second store is not shared between processes.
+/// Error from [`TowerSessionsStore::new`]: other processes cannot use the second store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the second store ({name}) exists in this process only, so other processes would know neither \

@@ -192,7 +192,7 @@ impl Guard {
 #[derive(Debug, Clone)]
 pub struct AcceptedAssurance(pub Assurance);
 
-/// Error of the extractor [`AcceptedAssurance`] on a route without a guard.
+/// Error from the extractor [`AcceptedAssurance`] if the route has no guard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("this route has no guard: add `.route_layer(kycport.require(tier))`")]
 pub struct MissingGuard;

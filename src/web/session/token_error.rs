@@ -1,8 +1,8 @@
-//! Error of reading an access token.
+//! Errors from reading the access token of a session.
 
 use crate::{observe::Reason, oidc::LoginError, store::StoreError};
 
-/// Error of [`SignedIn::access_token`](crate::SignedIn::access_token).
+/// Error from [`SignedIn::access_token`](crate::SignedIn::access_token).
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AccessTokenError {

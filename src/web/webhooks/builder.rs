@@ -51,7 +51,7 @@ pub struct WebhookReceiverBuilder {
     clock: Option<Arc<dyn Clock>>,
 }
 
-/// Error of building a receiver.
+/// Error from [`WebhookReceiverBuilder::build`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReceiverError {
