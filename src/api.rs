@@ -113,8 +113,8 @@ impl Api {
         self.keys.current().is_some()
     }
 
-    /// Returns an error if no key is available. Callers with expensive preparations call this
-    /// function first.
+    /// Returns an error if no key is available. A caller can call this function before an expensive
+    /// preparation.
     pub(crate) fn require_key(&self) -> Result<(), Failure> {
         let known = self.keys.next_untried(&[]);
         known.map(drop).ok_or(Failure::NoTenantKey)
@@ -183,8 +183,8 @@ impl Api {
         check_candidate(key, send_with).await
     }
 
-    /// Sends a request with side effects. Repeats the request only if nothing arrived at KYCPort
-    /// (K44).
+    /// Sends a request with side effects. Repeats the request only if no part of the request
+    /// reached KYCPort (K44).
     pub(crate) async fn send_once<F>(
         &self,
         send: impl Fn(HeaderValue) -> F,
@@ -211,7 +211,7 @@ impl Api {
             | Failure::NoTenantKey
             | Failure::RateLimited { .. }
             | Failure::Rejected { .. } => MutationError::NotApplied(failure),
-            // The client sent nothing, because the call was still waiting for the concurrency
+            // The client sent no request, because the call was still waiting for the concurrency
             // limit.
             Failure::Transport(_) if !started.load(Ordering::Relaxed) => {
                 MutationError::NotApplied(failure)

@@ -2,8 +2,8 @@
 
 use std::{borrow::Borrow, collections::HashMap, hash::Hash, time::Duration};
 
-/// Map for state that may be forgotten. A map that is full removes its expired entries, or else the
-/// half that expires first.
+/// Map for data that the crate can lose without harm. A full map removes the expired entries. If no
+/// entry has expired, a full map removes the half that expires first.
 #[derive(Debug)]
 pub(crate) struct ExpiringMap<K, V, const CAPACITY: usize> {
     entries: HashMap<K, Entry<V>>,
@@ -16,7 +16,7 @@ struct Entry<V> {
 }
 
 impl<K: Eq + Hash, V, const CAPACITY: usize> ExpiringMap<K, V, CAPACITY> {
-    /// Returns the value of this key, unless it has expired.
+    /// Returns the value of this key, if the value has not expired.
     pub(crate) fn get<Q>(&self, now: Duration, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
@@ -84,7 +84,7 @@ mod tests {
         for n in 2..=5 {
             assert_eq!(map.get(seconds(1), &n), Some(&n));
         }
-        // Nothing has expired: the half that expires first is removed.
+        // No entry has expired, so the map removes the half that expires first.
         map.insert(seconds(1), 6, 6, seconds(6));
         let left: Vec<u64> = (1..=6).filter(|n| map.get(ZERO, n).is_some()).collect();
         assert_eq!(left, [5, 6]);

@@ -30,8 +30,8 @@ pub struct RotationReport {
 }
 
 impl RotationReport {
-    /// Returns true if neither the client secret nor the tenant key is pending. In this case, a
-    /// further reload cannot activate anything.
+    /// Returns `false` if the client secret or the tenant key is pending. If the method returns
+    /// `true`, a further reload would activate no secret.
     pub fn is_settled(&self) -> bool {
         let sent = [self.client_secret, self.tenant_api_key];
         !sent
@@ -115,7 +115,7 @@ pub(crate) async fn reload(
     api: &Api,
     clock: &dyn Clock,
 ) -> Result<RotationReport, RotationError> {
-    // Acquire the lock before the call of the provider, so that an older result never replaces a
+    // Acquire the lock before the call of the provider. Otherwise an older result could replace a
     // newer result.
     let _rotation = live.lock_rotation().await;
     let secrets = fetch_secrets(provider)
@@ -167,7 +167,7 @@ where
     let check = match rotating.offer(secret, clock.monotonic()) {
         Candidacy::Unchanged => return RotationOutcome::Unchanged,
         Candidacy::Candidate => check(secret).await,
-        // Log nothing here, because the rejection was logged when it happened.
+        // Do not log the rejection here, because another function has already logged it.
         Candidacy::BackingOff => return RotationOutcome::Pending(PendingReason::Rejected),
     };
     let reason = match check {

@@ -18,7 +18,7 @@ use crate::{
 /// Client of KYCPort for one tenant, with all functions of this crate. The client is cheap to
 /// clone.
 ///
-/// Creating a client sends no request. So the app can start while KYCPort is down, and users can
+/// Creating a client sends no request. The app can therefore start while KYCPort is down. Users can
 /// sign in as soon as KYCPort is available again.
 #[derive(Debug, Clone)]
 pub struct RelyingParty {
@@ -150,8 +150,8 @@ impl RelyingParty {
     /// Fetches the secrets from the [provider](crate::ConfigBuilder::secrets), and activates new
     /// secrets:
     ///
-    /// - A new client secret or tenant key is activated after KYCPort accepts it.
-    /// - A new webhook secret is accepted immediately, in parallel with the old secret.
+    /// - The client activates a new client secret or tenant key after KYCPort accepts it.
+    /// - The receiver accepts a new webhook secret immediately, in parallel with the old secret.
     ///
     /// If KYCPort rejects the new secret or does not respond, the secret stays pending and the old
     /// secret stays in use. If KYCPort then rejects the old secret in a live request, the client
@@ -172,9 +172,8 @@ impl RelyingParty {
     /// # }
     /// ```
     ///
-    /// # Errors
-    /// Returns [`RotationError`] if the configuration has no provider, if the provider fails, or if
-    /// a secret is invalid. After an error, no secret has changed.
+    /// # Errors Returns [`RotationError`] if the configuration has no provider, if the provider
+    /// fails, or if a secret is invalid. After an error, all secrets are unchanged.
     pub async fn reload_secrets(&self) -> Result<RotationReport, RotationError> {
         let Some(provider) = &self.config.secrets else {
             return Err(RotationError::NoProvider);
@@ -256,9 +255,9 @@ impl RelyingParty {
     /// Returns a receiver for KYCPort's webhooks, as a service for `Router::route_service`.
     ///
     /// The receiver verifies the signature and calls `handler` once per event, even if KYCPort
-    /// delivers an event several times or out of order. Before each call, the receiver reads the
-    /// person's current status and updates their active sessions. The receiver uses the webhook
-    /// secrets of the configuration, and the secrets that replace them.
+    /// delivers an event several times or out of order. Before each call of `handler`, the receiver
+    /// reads the person's current status and updates the person's active sessions. The receiver
+    /// uses the webhook secrets of the configuration, and the secrets that replace them.
     ///
     /// ```
     /// # use kycport::{Config, RelyingParty};

@@ -18,7 +18,7 @@ use tracing::Instrument as _;
 pub(crate) struct SingleFlight<K, T, E>(Arc<Inner<K, T, E>>);
 
 struct Inner<K, T, E> {
-    /// Error for a flight that panicked, or whose runtime ended.
+    /// Error for an operation that panicked, or whose runtime ended.
     interrupted: E,
     flights: Mutex<Flights<K, T, E>>,
 }
@@ -76,9 +76,9 @@ where
     /// Joins the flight of this key, or starts the operation that `start` returns. If `start`
     /// fails, there is no flight, and only this caller gets the error.
     ///
-    /// `start` is called under the lock of the flights. The operation runs in its own task, so
-    /// that it continues when its callers give up. The flight ends when the operation has
-    /// returned, before any caller gets the result.
+    /// `start` is called under the lock of the flights. The operation runs in a separate task, and
+    /// continues when all callers stop waiting. The flight ends when the operation has returned,
+    /// before any caller gets the result.
     pub(crate) fn join_or_start<F, R>(
         &self,
         key: &K,

@@ -135,8 +135,8 @@ pub(crate) struct Object<'a, N: Names> {
     others: Vec<(Cow<'a, str>, Json<'a>)>,
 }
 
-/// Value of a member. A text without escapes borrows from the input, so a comparison allocates
-/// nothing.
+/// Value of a member. A text without escapes borrows from the input, so a comparison allocates no
+/// memory.
 pub(crate) enum Json<'a> {
     Text(Cow<'a, str>),
     Other(Value),

@@ -27,7 +27,7 @@ use super::{Clock, SystemClock, Timestamp, timestamp::whole_millis};
 #[derive(Clone)]
 pub struct TestClock {
     system: SystemClock,
-    /// Watch channel that informs waiting tasks of changes of the clock.
+    /// Watch channel that informs waiting tasks when the clock changes.
     shift: Arc<watch::Sender<Shift>>,
 }
 

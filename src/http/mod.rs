@@ -38,11 +38,12 @@ use url::Url;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransportError {
-    /// Name resolution or TCP failed, or exceeded the connect timeout. The client sent nothing.
+    /// Name resolution or TCP failed, or exceeded the connect timeout. The client did not send the
+    /// request.
     #[error("the connection failed; check DNS, the firewall and the proxy settings")]
     Connect,
-    /// The TLS handshake failed. Either the certificate is untrusted, expired or issued for another
-    /// host, or the server supports only TLS versions below 1.2. The client sent nothing.
+    /// The TLS handshake failed. The certificate is untrusted, expired or for another host, or the
+    /// server does not support TLS 1.2 or newer. The client did not send the request.
     #[error(
         "the TLS handshake failed; check the certificate authorities and the clock of this machine"
     )]
@@ -69,7 +70,8 @@ pub enum TransportError {
     /// The response is compressed, although the request did not accept compression.
     #[error("the response is compressed, although the request did not accept compression")]
     Encoded,
-    /// The URL is neither HTTPS nor plain HTTP to a loopback address.
+    /// The client accepts only HTTPS URLs, and plain HTTP URLs to loopback addresses. The URL is of
+    /// another kind.
     #[error("the URL is neither https nor http to a loopback address")]
     Insecure,
     /// The request could not be built.
@@ -174,8 +176,8 @@ impl HttpClient {
         })
     }
 
-    /// Creates the client for this URL immediately, so that the app learns of a failed TLS setup at
-    /// start.
+    /// Creates the client for this URL immediately. If the TLS setup fails, the app gets the error
+    /// at start.
     pub(crate) fn prepare(&self, url: &Url) -> Result<(), TransportError> {
         self.clients.of(url).map(|_| ())
     }
@@ -205,7 +207,7 @@ impl HttpClient {
         self.send_within(self.total, request, limit).await
     }
 
-    /// Sends `request` with its own deadline, for large uploads.
+    /// Sends `request` with a separate deadline, for large uploads.
     pub(crate) async fn send_within(
         &self,
         total: Duration,
@@ -264,7 +266,8 @@ fn is_encoded(headers: &HeaderMap) -> bool {
 }
 
 fn kind(error: &reqwest::Error) -> TransportError {
-    // Check for connect errors first: if the connection attempt timed out, the client sent nothing.
+    // Check for connect errors first. If the connection attempt timed out, the client did not send
+    // the request.
     if error.is_connect() && has_source::<rustls::Error>(error, |_| true) {
         TransportError::Tls
     } else if error.is_connect() {

@@ -41,7 +41,7 @@ impl RateLimit {
 }
 
 /// Rate limiter with a separate rate for each key, such as a person or a case. Clones share the
-/// rates. At most 10,000 keys are remembered.
+/// rates. The rate limiter remembers at most 10,000 keys.
 #[derive(Clone)]
 pub(crate) struct RateLimiter<K> {
     rate: RateLimit,

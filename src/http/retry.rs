@@ -28,8 +28,8 @@ pub(crate) struct RetryPolicy {
     /// Maximum number of attempts, including the first attempt.
     pub(crate) attempts: u32,
     /// Maximum pause after the first attempt. The maximum doubles with each attempt. The actual
-    /// pause is random between zero and the maximum, so that callers that failed simultaneously do
-    /// not retry simultaneously.
+    /// pause is random between zero and the maximum. A random pause prevents that many callers
+    /// retry simultaneously.
     pub(crate) first_pause: Duration,
     /// Maximum pause between two attempts.
     pub(crate) longest_pause: Duration,
@@ -71,9 +71,10 @@ pub(crate) enum CallError {
 /// Whether the client may repeat a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Idempotency {
-    /// The request is idempotent, so it may arrive more than once.
+    /// The request is idempotent, so the client may send the request more than once.
     Idempotent,
-    /// The request has side effects. The client repeats the request only if nothing was sent.
+    /// The request has side effects. The client repeats the request only if no part of the request
+    /// was sent.
     NonIdempotent,
 }
 
@@ -118,9 +119,9 @@ impl Caller {
         }
     }
 
-    /// Returns a client for long calls. `total` is the maximum duration of a call. The client has
-    /// its own concurrency limit, so that long calls do not delay short calls. This client and the
-    /// new client share the rate limit and the retry budget.
+    /// Returns a client for long calls. `total` is the maximum duration of a call. The client has a
+    /// separate concurrency limit, because long calls must not delay short calls. This client and
+    /// the new client share the rate limit and the retry budget.
     pub(crate) fn for_long_calls(&self, total: Duration) -> Self {
         Self {
             policy: RetryPolicy {

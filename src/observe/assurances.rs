@@ -1,7 +1,7 @@
 //! Log events about a person's verification status.
 
-/// Logs that a status of KYCPort could not be stored. Later requests that need the status read it
-/// again from KYCPort.
+/// Logs that the store did not store a status of KYCPort. Later requests that need the status read
+/// it again from KYCPort.
 pub(crate) fn assurance_not_recorded() {
     tracing::warn!(
         name: "kycport.assurance.not_recorded", target: "kycport::assurance",

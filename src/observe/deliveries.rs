@@ -51,7 +51,7 @@ pub(crate) enum Delivered<'a> {
 }
 
 impl DeliverySpan {
-    /// Runs `what` in this span, so that a spawned task also logs in this span.
+    /// Runs `what` in this span. A spawned task then also logs in this span.
     pub(crate) fn around<F: Future>(&self, what: F) -> tracing::instrument::Instrumented<F> {
         what.instrument(self.0.clone())
     }

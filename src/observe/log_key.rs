@@ -42,7 +42,7 @@ impl LogKey {
             .clone()
     }
 
-    /// Returns the pseudonym of a person of an issuer.
+    /// Returns the pseudonym of a person at an issuer.
     pub(crate) fn person<'a>(&'a self, issuer: &'a str, subject: &'a str) -> Pseudonym<'a> {
         self.name(["person", issuer, subject])
     }
@@ -62,8 +62,8 @@ impl LogKey {
     }
 }
 
-/// Pseudonym that is computed only when it is formatted, so a disabled log line costs nothing. A
-/// pseudonym has 64 bits, which suffice to distinguish the people of a tenant.
+/// Pseudonym that the crate computes only when it writes a log line. A disabled log line therefore
+/// needs no hash. A pseudonym has 64 bits, which suffice to distinguish the people of a tenant.
 #[derive(Clone, Copy)]
 pub(crate) struct Pseudonym<'a> {
     key: &'a LogKey,
@@ -94,8 +94,8 @@ impl fmt::Debug for LogKey {
     }
 }
 
-/// Computes an HMAC over the parts. Each part is prefixed with its length, so that different lists
-/// never have equal inputs.
+/// Computes an HMAC over the parts. The length of each part precedes the part. Different lists
+/// therefore never have equal inputs.
 fn mac(key: &[u8], parts: &[&str]) -> [u8; 32] {
     // HMAC accepts keys of any length.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {

@@ -1,5 +1,5 @@
-//! All log events, spans and metrics of this crate. All events are in one place, so that the lists
-//! in [the manual](crate::guide::operations) stay complete.
+//! All log events, spans and metrics of this crate. All events are in one module. A test can
+//! therefore compare the events with [the manual](crate::guide::operations).
 //!
 //! Each function reports one kind of event: the function logs and counts the event. The arguments
 //! of a function are codes of a closed set, numbers, or pseudonyms of a [`LogKey`]. No function

@@ -18,7 +18,8 @@ pub(crate) fn secret_pending(secret: &str, reason: &'static str) {
     );
 }
 
-/// Logs that a new webhook secret was added. No delivery has proven this secret yet.
+/// Logs that a new webhook secret was added. KYCPort has not signed a delivery with this secret
+/// yet.
 pub(crate) fn webhook_secret_added(secret: &str) {
     tracing::info!(
         name: "kycport.secret.added", target: "kycport::secret",

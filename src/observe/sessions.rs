@@ -59,7 +59,7 @@ pub(crate) fn all_sessions_ended(cause: Cause, person: Pseudonym<'_>) {
     count!(SESSIONS_ENDED, cause);
 }
 
-/// Logs that the last use of a session could not be stored. So the session may expire early.
+/// Logs that the last use of a session could not be stored. The session may therefore expire early.
 pub(crate) fn use_not_recorded() {
     tracing::warn!(
         name: "kycport.session.use_not_recorded", target: "kycport::session",

@@ -9,8 +9,8 @@ pub(crate) fn state_in_memory() {
     );
 }
 
-/// Logs that the app keeps webhook events in memory, so that only this instance knows handled
-/// events.
+/// Logs that the app keeps webhook events in memory. Other instances do not know which events this
+/// instance has handled.
 pub(crate) fn webhooks_in_memory() {
     tracing::info!(
         name: "kycport.setup.webhooks_in_memory", target: "kycport::setup",

@@ -55,8 +55,8 @@ pub(crate) enum LogOnce {
     Repeated,
 }
 
-/// Reports a record that cannot be read. Only the first record of each kind and reason is logged,
-/// because many requests may read such records during the rollout of a new release.
+/// Reports a record that cannot be read. The function logs only the first record of each kind and
+/// reason. During the rollout of a new release, many requests may read unreadable records.
 #[cfg(feature = "web")]
 pub(crate) fn record_unreadable(kind: &'static str, reason: &'static str, once: LogOnce) {
     if once == LogOnce::First {
@@ -78,8 +78,8 @@ pub(crate) fn memory_store_full(capacity: usize) {
     );
 }
 
-/// Reports a failure of a database server. `code` comes from the server or its client, and is never
-/// free text.
+/// Reports a failure of a database server. `code` is an error code of the server or of the client
+/// library, and never free text.
 #[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
 pub(crate) fn backend_unavailable(what: &'static str, code: &str) {
     tracing::warn!(

@@ -200,13 +200,15 @@ where
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Joins the running fetch, or starts a new one. The state is locked, so that the caller sees
-    /// either the fetch or its result: a fetch stores its result before it ends.
+    /// Joins the running fetch, or starts a new one. The caller holds the lock of the state. The
+    /// caller therefore finds the running fetch or its stored result, because a fetch stores its
+    /// result before it ends.
     fn join(self: &Arc<Self>, _: &MutexGuard<'_, State<T, E>>) -> Flight<Arc<T>, E> {
         self.in_flight.join(&(), Arc::clone(self).run_fetch())
     }
 
-    /// Fetches and stores the result. A panic counts as a failure, so that the next fetch waits.
+    /// Fetches and stores the result. A panic counts as a failed fetch, and the next fetch waits
+    /// for the back-off.
     async fn run_fetch(self: Arc<Self>) -> Result<Arc<T>, E> {
         let fetch = AssertUnwindSafe(async { (self.fetch)().await }).catch_unwind();
         let fetched = fetch.await;

@@ -62,7 +62,8 @@ pub enum CallbackParamsError {
     /// The parameter `state` is missing or empty.
     #[error("the parameter `state` is missing")]
     NoState,
-    /// The response contains both `code` and `error`, or neither of them.
+    /// The response contains both `code` and `error`, or the response contains no `code` and no
+    /// `error`.
     #[error("the response must have either `code` or `error`")]
     NoOutcome,
 }

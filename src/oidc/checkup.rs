@@ -11,7 +11,7 @@ use crate::{
 
 const MAX_DOCUMENT_BYTES: usize = 64 * 1024;
 
-/// Result of the check of KYCPort's documents.
+/// Result of checking KYCPort's documents.
 #[derive(Debug)]
 pub(crate) struct Checkup {
     /// Value of the header `Date` in KYCPort's response, if present.

@@ -33,8 +33,8 @@ use crate::{
     wire::token::TokenResponse,
 };
 
-/// Maximum number of requests of one refresh. A refresh may need one request for metadata, one for
-/// keys, three for client secrets, and two key fetches per token.
+/// Maximum number of requests that a refresh sends. A refresh may need one request for metadata,
+/// one for keys, three for client secrets, and two key fetches per token.
 #[cfg(feature = "web")]
 const MAX_REFRESH_REQUESTS: u32 = 2 + 3 + 2 * 2;
 

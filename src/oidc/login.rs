@@ -91,7 +91,7 @@ impl LoginRequest {
     }
 }
 
-/// Length of the seed of a pending authorization, in bytes.
+/// Length of the seed in a pending authorization, in bytes.
 pub(crate) const SEED_BYTES: usize = 32;
 
 /// Pending authorization. The client compares the response with the pending authorization. A

@@ -66,8 +66,8 @@ pub(super) enum KeysFor {
     Unavailable(ProviderError),
 }
 
-/// Source of a token. Unknown keys cause refetches of the JWKS. Each source has its own limit on
-/// these refetches, so that tokens of unauthenticated clients cannot delay a sign-in.
+/// Source of a token. Unknown keys cause refetches of the JWKS. Each source has a separate limit on
+/// these refetches. Tokens of unauthenticated clients therefore cannot delay a sign-in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TokenOrigin {
     /// Token from KYCPort's token endpoint.

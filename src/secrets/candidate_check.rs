@@ -4,7 +4,7 @@ use rand::distr::{Alphanumeric, SampleString as _};
 
 use crate::secret::Secret;
 
-/// Meaning of KYCPort's response for the secret in the request.
+/// What KYCPort's response says about the secret in the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CredentialVerdict {
     /// KYCPort accepted the secret, if the response to this request depends on the secret.

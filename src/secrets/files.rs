@@ -21,7 +21,7 @@ const MAX_FILE_BYTES: u64 = 64 * 1024;
 /// Provider that reads each secret from its own file.
 ///
 /// The provider reads the files again at each reload. The rules for the environment variables also
-/// apply to the contents of the files, except that a file may end in one newline.
+/// apply to the files. In addition, a file may end in one newline.
 ///
 /// ```
 /// use kycport::secrets::SecretFiles;

@@ -1,4 +1,4 @@
-//! Validation of the text of a secret, from any source.
+//! Validation of secrets from any source.
 
 use super::{kind::SecretKind, webhook::MIN_WEBHOOK_SECRET_BYTES};
 
@@ -47,8 +47,8 @@ impl InvalidSecret {
         Self::in_text(text).or(is_short.then_some(Self::Short))
     }
 
-    /// Returns the first general rule that the text breaks. The general rules apply to secrets of
-    /// all kinds.
+    /// Returns the first general rule that the text breaks. The general rules apply to every kind
+    /// of secret.
     pub(crate) fn in_text(text: &str) -> Option<Self> {
         if text.trim().is_empty() {
             Some(Self::Blank)

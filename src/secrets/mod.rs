@@ -1,8 +1,8 @@
 //! Rotation of secrets without a restart.
 //!
 //! A [`SecretProvider`] returns the current secrets. Pass it to [`ConfigBuilder::secrets`], and
-//! call [`RelyingParty::reload_secrets`] on a signal, on a timer or when a file changes. A new
-//! client secret or tenant key is activated only after KYCPort accepts it. See [the
+//! call [`RelyingParty::reload_secrets`] on a signal, on a timer or when a file changes. The crate
+//! activates a new client secret or tenant key only after KYCPort accepts it. See [the
 //! manual](crate::guide::secrets).
 //!
 //! [`ConfigBuilder::secrets`]: crate::ConfigBuilder::secrets

@@ -5,7 +5,7 @@ use std::fmt;
 use rand::Rng as _;
 use sha2::{Digest as _, Sha256};
 
-/// Length of each part of a key, in bytes.
+/// Length of each key part, in bytes.
 const PART: usize = 16;
 
 /// Kind of a record. The number is part of the stored key and never changes.
@@ -20,13 +20,13 @@ pub enum Family {
     Tokens = 3,
     /// Lease on the refresh of a session's tokens.
     RefreshLease = 4,
-    /// Latest assurance of a person.
+    /// Latest verification result of a person.
     Assurance = 5,
     /// Key that encrypts pending logins. Each namespace has one key for pending logins.
     LoginKey = 6,
     /// Record that a health check writes, reads and removes.
     Check = 7,
-    /// Time of the latest revocation of all sessions of a person.
+    /// Time at which the app last revoked all sessions of a person.
     Revocation = 8,
 }
 
@@ -72,9 +72,9 @@ impl Family {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum LeaseFamily {
-    /// Login that is being completed.
+    /// Login that a callback is completing.
     Login = 1,
-    /// Webhook event that is being handled.
+    /// Webhook event that a handler is handling.
     Event = 2,
     /// Job that runs on a schedule.
     Job = 3,

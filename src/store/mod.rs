@@ -1,8 +1,8 @@
-//! Storage of all data of the crate behind one trait.
+//! The trait [`Store`], through which the crate stores all data, and its engines.
 //!
 //! A [`Store`] stores opaque bytes. The store knows only the key of a record, its expiry, and the
 //! condition for replacing the record. A layer above the store implements serialization, encryption
-//! and all rules about sessions, logins and events. So all engines behave alike.
+//! and all rules about sessions, logins and events. All engines therefore behave in the same way.
 //!
 //! | engine | feature | for |
 //! |---|---|---|
@@ -126,7 +126,7 @@ pub enum Change {
     },
     /// Removes the record. Removing an absent record is not an error.
     Delete,
-    /// Changes nothing: the write only checks its condition.
+    /// Keeps the record: the write only checks its condition.
     Keep,
 }
 
@@ -147,11 +147,11 @@ pub struct Write {
 pub enum Written {
     /// All conditions held, and all changes were applied.
     Applied,
-    /// A condition did not hold, and the store changed nothing. The snapshot has one entry per
+    /// A condition did not hold, and the store made no change. The snapshot has one entry per
     /// write, in the order of the writes, with the state at the time of the evaluation.
     Conflict(Snapshot),
     /// The `admitted_at` of the write is lower than the owner's fence, so the login is revoked. The
-    /// store changed nothing. See [`RevocationMark`].
+    /// store made no change. See [`RevocationMark`].
     Fenced,
 }
 
@@ -181,9 +181,9 @@ pub enum Settlement {
         /// Lifetime of the result on the engine's clock.
         keep_for: Duration,
     },
-    /// Releases the lease, so that the next caller can acquire it.
+    /// Releases the lease. The next caller can then acquire the lease.
     Release,
-    /// Extends or shortens the lease, so that it ends this duration from now.
+    /// Extends or shortens the lease. The lease then ends after this duration.
     Extend(Duration),
 }
 
@@ -212,8 +212,8 @@ impl Properties {
 
 /// Storage engine.
 ///
-/// Every operation is atomic. A failed operation may or may not have taken effect. Callers can
-/// repeat every operation, because the caller chooses versions and tokens. A repeated write
+/// Every operation is atomic. After an error, the operation may still have taken effect. Callers
+/// can repeat every operation, because the caller chooses versions and tokens. A repeated write
 /// conflicts with its own version. A repeated [`acquire`](Self::acquire) finds its own token.
 ///
 /// Cancellation safety: if the caller drops a future, the operation is either applied completely or
@@ -253,8 +253,8 @@ pub trait Store: Debug + Send + Sync + 'static {
         keep_fence_for: Duration,
     ) -> StoreFuture<'a, RevocationMark>;
 
-    /// Lists the live records of one family of one owner by ascending id, starting after `after`.
-    /// The list is complete: a page with fewer than `limit` records is the last page.
+    /// Lists the live records that one owner has in one family. The ids ascend, starting after
+    /// `after`. The list is complete: a page with fewer than `limit` records is the last page.
     fn list<'a>(
         &'a self,
         owner: &'a Owner,
@@ -263,9 +263,9 @@ pub trait Store: Debug + Send + Sync + 'static {
         limit: usize,
     ) -> StoreFuture<'a, Vec<(RecordId, Entry)>>;
 
-    /// Acquires a lease if no other token holds the lease and the work is not done. If many callers
-    /// with different tokens call simultaneously, exactly one caller gets the lease. After a lease
-    /// has expired, any caller can acquire it.
+    /// Acquires a lease. If another token holds the lease, or the work is done, the caller does not
+    /// get the lease. If many callers with different tokens call simultaneously, exactly one caller
+    /// gets the lease. After a lease has expired, any caller can acquire it.
     fn acquire<'a>(
         &'a self,
         key: &'a LeaseKey,
@@ -274,7 +274,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     ) -> StoreFuture<'a, Acquired>;
 
     /// Settles a lease: completes, releases or extends the lease. If the token does not hold the
-    /// lease, changes nothing and returns `false`.
+    /// lease, returns `false` without a change.
     ///
     /// A caller can repeat [`Settlement::Done`] with its token. The repetition replaces the result
     /// and its lifetime. The store accepts [`Settlement::Done`] after the end of the lease if:

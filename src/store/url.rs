@@ -5,7 +5,7 @@ use std::{borrow::Cow, sync::Arc};
 use super::{MemoryStore, Store};
 use crate::clock::Clock;
 
-/// Maximum number of sessions of an in-memory store selected by URL.
+/// Maximum number of sessions in an in-memory store that a URL selects.
 const MEMORY_SESSIONS: usize = 100_000;
 
 /// Schemes, each with the cargo feature that it needs.

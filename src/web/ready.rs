@@ -32,7 +32,7 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// Returns whether the store works, so that this instance can receive requests.
+    /// Returns `true` if this instance can serve requests, because its store works.
     pub fn is_ready(self) -> bool {
         self.store
     }
@@ -77,7 +77,7 @@ impl Probe {
     }
 
     /// Checks the store, or returns the result of a check that is less than a second old. The check
-    /// writes a record, so that it detects a read-only store.
+    /// writes a record, because a read would not detect a read-only store.
     async fn store_works(&self) -> bool {
         let mut last = self.last_check.lock().await;
         let now = self.clock.monotonic();

@@ -25,7 +25,8 @@ pub(crate) struct Settings {
     pub(crate) signed_out_me: SignedOutMe,
     /// Whether `GET /auth/me` returns the AML result.
     pub(crate) me_shows_aml: bool,
-    /// Maximum age of an assurance before the guard queries KYCPort again.
+    /// Maximum age of a stored verification result. If the result is older, the guard queries
+    /// KYCPort again.
     pub(crate) assurance_max_age: Duration,
     /// Configured store. Without a store, the sessions are in memory.
     pub(crate) store: Option<Arc<dyn Store>>,

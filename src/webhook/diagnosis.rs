@@ -40,7 +40,7 @@ pub enum MismatchHint {
     /// The signature matches the body without surrounding white space, or with a newline at its
     /// end. A component in front of the verifier has changed the body.
     BodyTrimmed,
-    /// The body is empty. Another component may have read the body before.
+    /// The body is empty. Another component may have read the body before the verifier.
     BodyEmpty,
     /// The body is compressed, or was decompressed before the check. The signature covers the bytes
     /// on the wire.

@@ -122,8 +122,8 @@ impl Debug for EventKind {
 }
 
 /// Key of an event: the SHA-256 of the event's id, in 64 hexadecimal digits. The key has a fixed
-/// length, so that every id fits into every store. The id comes from the signed body, not from an
-/// unsigned header.
+/// length. Every store can therefore store the key of every event. The id comes from the signed
+/// body, not from an unsigned header.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventKey(String);
 

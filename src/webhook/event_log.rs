@@ -17,10 +17,10 @@ use crate::{
 /// Log of handled events and of events that are being handled (K62). The log is cheap to clone.
 ///
 /// Call [`begin`](Self::begin) and handle the event. Then call [`complete`](Self::complete). If the
-/// handler failed, call [`release`](Self::release) instead, so that KYCPort's next delivery is
-/// handled. If the process ends before this call, another process can begin when the lease expires.
-/// The lease must be longer than the timeout of the
-/// handler; [`DeliveryPolicy`](super::DeliveryPolicy) checks this rule.
+/// handler failed, call [`release`](Self::release) instead. A process can then handle KYCPort's
+/// next delivery. If the process ends before this call, another process can begin when the lease
+/// expires. The lease must be longer than the timeout of the handler;
+/// [`DeliveryPolicy`](super::DeliveryPolicy) checks this rule.
 ///
 /// The [`MemoryStore`](crate::store::MemoryStore) serves one process. Several processes must share
 /// a store. Without a shared store, each process handles every event.
@@ -71,7 +71,7 @@ pub enum SettleOutcome {
     Lost,
 }
 
-/// Lease on an event: the exclusive right to handle and complete it.
+/// Lease on an event. Only the holder of the lease may handle and complete the event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventLease {
     event: EventKey,
@@ -88,7 +88,7 @@ impl EventLog {
         Self::within(Arc::new(store), namespace, receiver)
     }
 
-    /// Creates the log of a receiver of one relying party.
+    /// Creates the event log of one receiver within a relying party.
     pub(crate) fn within(store: Arc<dyn Store>, namespace: [u8; 16], receiver: &str) -> Self {
         Self {
             store,
@@ -171,7 +171,7 @@ impl EventLease {
     /// Records in the caller's transaction that the event took effect. The commit of the
     /// transaction writes the effect and the record together. Roll back on [`SettleOutcome::Lost`],
     /// because another caller has the lease on the event. After the commit, the receiver completes
-    /// the event again, which changes nothing.
+    /// the event a second time. The second completion has no effect.
     ///
     /// `store` must be the receiver's store, and `connection` a connection to the same database:
     ///

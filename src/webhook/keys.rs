@@ -84,7 +84,8 @@ impl Keys {
         if generation == live.secrets.generation() {
             return keys;
         }
-        // Derive the keys under the lock, so that keys from older secrets never replace newer keys.
+        // Derive the keys under the lock. Otherwise keys from older secrets could replace newer
+        // keys.
         let mut derived = live.derived.write().unwrap_or_else(PoisonError::into_inner);
         *derived = derive(&live.fixed, &live.secrets, &live.scheme);
         Arc::clone(&derived.1)

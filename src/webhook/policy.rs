@@ -23,7 +23,7 @@ pub struct DeliveryPolicy {
     /// Maximum time for the handler, including the request for the person's status and the resolver
     /// of the person. Default: 10 s.
     pub handler_timeout: Duration,
-    /// Duration of the lease of one handler on the event. The lease must be longer than
+    /// Duration of the lease that a handler has on its event. The lease must be longer than
     /// `handler_timeout`. Default: 60 s.
     pub lease: Duration,
     /// Time for which the store remembers a handled event. `retention` must cover the whole
@@ -62,7 +62,8 @@ impl Default for DeliveryPolicy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeliveryPolicyError {
-    /// The lease ends before the handler's timeout, so that a second handler could start meanwhile.
+    /// The lease ends before the handler's timeout. A second handler could then start while the
+    /// first handler runs.
     #[error("the lease of an event must be longer than the handler's timeout: raise `lease`")]
     Lease,
     /// The store forgets an event while the receiver would still accept a repeated delivery.

@@ -112,8 +112,8 @@ fn standard(headers: &HeaderMap) -> Result<Presented, SignatureError> {
     })
 }
 
-/// Decodes the signatures. Counts an unreadable signature, but otherwise ignores it: a sender may
-/// add signatures of a new version during a migration.
+/// Decodes the signatures. Counts an unreadable signature, but does not reject the delivery because
+/// of it. During a migration, a sender may add signatures of a new version.
 fn tags<P>(
     pieces: impl Iterator<Item = P>,
     read: impl Fn(P) -> Option<Tag>,

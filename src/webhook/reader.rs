@@ -13,7 +13,7 @@ use crate::{
     wire::{claims, is_id, webhook::EventType},
 };
 
-/// Maximum length of the id of an event, a person or a case, in bytes.
+/// Maximum length of an event id, a person id or a case id, in bytes.
 pub const MAX_ID_BYTES: usize = crate::wire::MAX_ID_BYTES;
 
 /// Paths of the fields in the body of an event.

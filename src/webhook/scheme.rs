@@ -104,7 +104,7 @@ pub enum SignatureEncoding {
     Base64,
 }
 
-/// Encoding of the text of a secret.
+/// Encoding of a secret in the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SecretEncoding {

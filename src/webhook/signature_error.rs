@@ -4,7 +4,7 @@
 /// delivery.
 ///
 /// Respond with 413 to [`TooLarge`](Self::TooLarge) and with 401 to all other errors. After these
-/// responses, KYCPort redelivers the event, and other senders learn nothing.
+/// responses, KYCPort redelivers the event. The responses give other senders no information.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignatureError {

@@ -1,10 +1,10 @@
-//! Accepted range of the time of an event.
+//! Accepted range for the time of an event.
 
 use std::time::Duration;
 
 use crate::clock::Timestamp;
 
-/// Accepted range of the time of an event, around the time of its arrival.
+/// Accepted range for the time of an event, relative to the arrival of the delivery.
 ///
 /// KYCPort does not document a timestamp that changes with each attempt (K64). A redelivery on the
 /// fourth day has the original time of the event. The default tolerance accepts a redelivery on the

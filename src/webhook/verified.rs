@@ -36,8 +36,8 @@ impl VerifiedPayload {
         &self.0.body
     }
 
-    /// Returns the name of the secret that matched. You can remove an old secret when no delivery
-    /// returns its name any more.
+    /// Returns the name of the secret that matched. You can remove an old secret when KYCPort signs
+    /// no more deliveries with the old secret.
     pub fn secret_name(&self) -> &str {
         &self.0.secret_name
     }
@@ -100,7 +100,7 @@ impl Debug for QueuedDelivery {
     }
 }
 
-/// Writes the body as base64, so that every format preserves its bytes.
+/// Writes the body as base64, because a text format could not preserve arbitrary bytes.
 fn write_body<S: Serializer>(body: &Bytes, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(&STANDARD.encode(body))
 }

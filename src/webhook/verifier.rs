@@ -1,4 +1,4 @@
-//! Verification of the signatures of deliveries.
+//! Verification of webhook signatures.
 
 use std::{
     fmt::{self, Debug},

@@ -21,7 +21,7 @@ pub(super) const MAX_CONNECTIONS: usize = 10;
 /// Idle time after which a connection is tested before reuse, because a firewall may have dropped
 /// it.
 const TESTED_AFTER: Duration = Duration::from_secs(30);
-/// Time limit of the test of an idle connection.
+/// Time limit for testing an idle connection.
 const TEST_LIMIT: Duration = Duration::from_secs(1);
 
 /// Source of connections.

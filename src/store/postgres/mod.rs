@@ -42,8 +42,8 @@ const UNUSED_LIMIT: Duration = Duration::from_secs(600);
 ///
 /// Stores from [`connect`](Self::connect) and [`open`](Self::open) open at most 10 connections. A
 /// store from [`new`](Self::new) uses an [`sqlx`] 0.8 pool. With the store's own connections, an
-/// operation takes less than half of the time. An sqlx pool is slower, because it tests each
-/// connection before and after its use.
+/// operation takes less than half as long as with an sqlx pool. An sqlx pool is slower, because it
+/// tests each connection before and after its use.
 ///
 /// # Tables
 /// The store uses the tables `kycport_records`, `kycport_leases` and `kycport_schema`, the sequence
@@ -61,12 +61,11 @@ const UNUSED_LIMIT: Duration = Duration::from_secs(600);
 /// GRANT SELECT, USAGE ON SEQUENCE kycport_marks TO app;
 /// ```
 ///
-/// # Behaviour
-/// Each operation is one statement and one round trip. An operation that takes longer than 5 s
-/// fails with [`StoreError::Timeout`]. Lifetimes run on the server's clock. Revocations, deletions
-/// and settlements of leases wait until the server has written the data to its disk, regardless of
-/// `synchronous_commit`. An instance removes expired rows every minute, and additionally after some
-/// writes.
+/// # Behaviour Each operation is one statement and one round trip. An operation that takes longer
+/// than 5 s fails with [`StoreError::Timeout`]. Lifetimes run on the server's clock. Revocations,
+/// deletions and settlements of leases wait until the server has written the data to its disk, with
+/// any value of `synchronous_commit`. An instance removes expired rows every minute, and
+/// additionally after some writes.
 ///
 /// Connect the store to the primary. The store's own connections reject a server in recovery
 /// with [`StoreError::ReadOnly`].

@@ -2,9 +2,9 @@
 
 use crate::store::{Change, Snapshot, Write};
 
-/// Returns whether a write conflicts with its own earlier result. A write conflicts with its own
-/// result if the response to the first attempt was lost. Versions are random, so only this write
-/// can have stored its versions.
+/// Returns whether a repeated write conflicts with the result of its first attempt. The store
+/// repeats a write if the response to the first attempt was lost. Versions are random, so only this
+/// write can have stored its versions.
 pub(super) fn is_own_result(writes: &[Write], found: &Snapshot) -> bool {
     let mut stored = false;
     for (write, entry) in writes.iter().zip(&found.entries) {

@@ -14,7 +14,7 @@ pub enum InvalidPostgresUrl {
         "the URL of the store is malformed: expected postgres://user:password@host:port/database"
     )]
     Malformed,
-    /// The scheme is neither `postgres` nor `postgresql`.
+    /// The scheme is not `postgres` or `postgresql`.
     #[error("the scheme of the store's URL must be postgres or postgresql")]
     Scheme,
     /// The URL has an unknown parameter or a fragment.

@@ -77,7 +77,7 @@ impl Endpoint {
 
     async fn connect(&self) -> Result<Link, Failure> {
         let config = AsyncConnectionConfig::new()
-            // The store has its own deadline for each operation.
+            // The store sets a deadline for each operation, so the client needs no timeout.
             .set_response_timeout(None)
             .set_connection_timeout(Some(CONNECT))
             .set_pipeline_buffer_size(QUEUE);

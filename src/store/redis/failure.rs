@@ -79,7 +79,7 @@ impl Failure {
         Self::new(StoreError::Unreachable, "certificates", Fate::Broken)
     }
 
-    /// Returns whether the server does not know the script, and therefore executed nothing.
+    /// Returns `true` if the server did not run the script, because it does not know the script.
     pub(super) fn is_unknown_script(&self) -> bool {
         self.code == "NOSCRIPT"
     }

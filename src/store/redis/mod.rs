@@ -39,8 +39,8 @@ const CLUSTER_RETRIES: u32 = 32;
 /// Minimum and maximum pause of the cluster client between two attempts, in milliseconds.
 const CLUSTER_RETRY_WAIT: (u64, u64) = (10, 300);
 
-/// Store in Redis (version 5 or newer) or Valkey, for any number of instances of the app. The store
-/// supports a single server and a cluster. Clones share the connection.
+/// Store in Redis (version 5 or newer) or Valkey. Any number of app instances can use the store.
+/// The store supports a single server and a cluster. Clones share the connection.
 ///
 /// # Addresses
 ///
@@ -73,9 +73,9 @@ const CLUSTER_RETRY_WAIT: (u64, u64) = (10, 300);
 ///
 /// # Requirements for the server
 ///
-/// Set the eviction policy `noeviction`. With `noeviction`, a full server rejects writes
-/// with [`StoreError::Full`] and accepts revocations. Another policy, such as `allkeys-lru`, has
-/// these effects:
+/// Set the eviction policy `noeviction`. With `noeviction`, a full server rejects writes with
+/// [`StoreError::Full`] and accepts revocations. A policy that evicts keys, such as `allkeys-lru`,
+/// has these effects:
 ///
 /// - Each owner has one hash with the fence, the sessions and their tokens. (The fence is the
 ///   lowest [`RevocationMark`](super::RevocationMark) that is still valid.) The policy evicts the whole hash, so the
@@ -86,9 +86,9 @@ const CLUSTER_RETRY_WAIT: (u64, u64) = (10, 300);
 ///   session.
 ///
 /// By default, Redis acknowledges a write before the write is on disk or on replicas. After a
-/// restart or failover, sessions that were revoked shortly before can be valid again. To prevent
-/// such a loss of revocations, use [`wait_for_replicas`](Self::wait_for_replicas) and `appendfsync
-/// always`.
+/// restart or failover, sessions that were revoked shortly before can be valid again. To keep
+/// revocations after a restart or failover, use [`wait_for_replicas`](Self::wait_for_replicas) and
+/// `appendfsync always`.
 ///
 /// The user needs the permissions `+eval +evalsha +hmget +hgetall +hset +hdel +get +set +del +pttl
 /// +pexpireat +time` on `~kycport:*`, and `+wait`

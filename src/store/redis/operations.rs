@@ -22,7 +22,7 @@ use crate::store::{
 const REPLICATED_WITHIN: Duration = Duration::from_secs(1);
 /// Grace period after the expiry of a lease, in which the holder can still complete the work.
 const LATE_SETTLEMENT: Duration = Duration::from_secs(3600);
-/// Lifetime of the record of a check.
+/// Lifetime of the record that a check writes.
 const CHECK: Duration = Duration::from_secs(60);
 
 impl RedisStore {
@@ -51,8 +51,8 @@ impl RedisStore {
         Ok(list)
     }
 
-    /// Executes a read, and returns the reply and the server's time. Repeats the read once if the
-    /// connection breaks, because a read changes nothing.
+    /// Executes a read, and returns the reply and the server's time. If the connection breaks,
+    /// repeats the read once. A read has no side effects.
     async fn fetch(&self, command: Cmd) -> Result<(Value, u64), Failure> {
         let mut pipeline = Pipeline::with_capacity(2);
         // Send the command with a key first. After a redirection, a cluster node that imports a
@@ -142,8 +142,8 @@ impl RedisStore {
     }
 
     /// Raises a counter that is below a fence (the lowest mark that is still valid). A server can
-    /// lose the last counter values in a failover. Without this step, a person with such a fence
-    /// could not sign in.
+    /// lose the last counter values in a failover. Without this step, a person whose fence is above
+    /// the counter could not sign in.
     async fn raise_counter(&self, namespace: &[u8; 16], fence: u64) -> Result<(), Failure> {
         let key = Key::counter(&self.prefix, namespace);
         let fill = |command: &mut Cmd| {
@@ -183,8 +183,8 @@ impl RedisStore {
         token: LeaseToken,
         length: Duration,
     ) -> Result<Acquired, Failure> {
-        // The counter is read before the lease is acquired, so that a later revocation has a higher
-        // mark.
+        // The store reads the counter before it acquires the lease. A later revocation therefore
+        // has a higher mark.
         let counter = Key::counter(&self.prefix, &key.namespace);
         let fill = |command: &mut Cmd| {
             command.arg(0).arg(0);

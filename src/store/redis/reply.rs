@@ -9,7 +9,7 @@ use super::{
 };
 use crate::store::{Entry, Family, RecordId, RevocationMark, Snapshot};
 
-/// Length of the header of a body: version and expiry.
+/// Length of the header before each body. The header contains the version and the expiry.
 const HEAD: usize = 16;
 
 /// Converts a reply to `TIME` to milliseconds since the epoch.

@@ -6,9 +6,9 @@ use redis::{Cmd, Pipeline, Value};
 
 use super::{connection::Link, failure::Failure, key::Key, reply};
 
-/// Number of arguments of a call to reserve capacity for, except bodies.
+/// Number of arguments for which a call reserves capacity, without bodies.
 const ARGUMENTS: usize = 32;
-/// Number of bytes to reserve for the arguments of a call, except bodies.
+/// Number of bytes that a call reserves for its arguments, without bodies.
 const SIZE: usize = 512;
 
 pub(super) static WRITE: LazyLock<Script> = script(|| Script::new(include_str!("write.lua")));

@@ -102,8 +102,8 @@ fn of_result_code(code: i32, message: &str) -> StoreError {
     /// `SQLITE_IOERR_CORRUPTFS`
     const CORRUPT_FILE_SYSTEM: i32 = 8458;
     match code & 0xff {
-        // SQLite reports a missing table with its general code. Only the text of the error names a
-        // missing table.
+        // SQLite reports a missing table with its general code. Only the text of the error shows
+        // that a table is missing.
         1 if message.starts_with("no such ") => StoreError::Schema,
         3 | 23 => StoreError::AccessDenied,
         5 | 6 | 15 => StoreError::Busy,

@@ -1,5 +1,5 @@
-//! Keys of rows. A key is the concatenation of owner, family and id, so that the rows of an owner
-//! are adjacent.
+//! Keys of rows. A key is the concatenation of owner, family and id. The rows of an owner are
+//! therefore adjacent.
 
 use crate::store::{Family, LeaseKey, Owner, RecordId, RecordKey};
 
@@ -17,7 +17,7 @@ pub(crate) fn record_key(owner: &Owner, key: RecordKey) -> Key {
     row_key(owner, key.family.number(), key.id)
 }
 
-/// Builds the keys of the rows of a snapshot: the owner's fence, then the records.
+/// Builds the row keys for a snapshot: first the owner's fence, then the records.
 pub(crate) fn row_keys(owner: &Owner, keys: impl Iterator<Item = RecordKey>) -> Vec<Key> {
     let keys = keys.map(|key| record_key(owner, key));
     std::iter::once(fence_key(owner)).chain(keys).collect()
@@ -43,8 +43,8 @@ fn family_prefix(owner: &Owner, family: u8) -> [u8; OWNER + 1] {
     prefix
 }
 
-/// Builds the bounds for the keys of one family of an owner. All keys lie between the first bound
-/// and the second bound.
+/// Builds the bounds for the keys that an owner has in one family. All keys lie between the first
+/// bound and the second bound.
 pub(crate) fn family_bounds(owner: &Owner, family: Family) -> [[u8; OWNER + 1]; 2] {
     let number = family.number();
     [number, number.saturating_add(1)].map(|number| family_prefix(owner, number))

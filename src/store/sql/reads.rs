@@ -1,8 +1,9 @@
 //! Batching of reads from several requests into one statement.
 //!
 //! A statement costs far more than its rows. While a few statements are in flight, further reads
-//! wait, and the next statement serves all waiting reads. With 32 clients, a read takes less than
-//! half of the time of a separate statement. A read without concurrent reads is sent immediately.
+//! wait, and the next statement serves all waiting reads. With 32 clients, a batched read takes
+//! less than half as long as a separate statement. If no other read is in flight, the store sends a
+//! read immediately.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -47,7 +47,7 @@ impl Upkeep {
     }
 
     /// Counts a write, and starts a removal after every [`WRITES_PER_REMOVAL`] writes. At most one
-    /// such removal runs at a time, so that many writes cannot occupy all connections.
+    /// removal runs at a time. Otherwise many writes could occupy all connections.
     pub(crate) fn wrote<T: Tidy>(&self, store: &Arc<T>) {
         self.ensure(store);
         let count = self.writes.fetch_add(1, Ordering::Relaxed);

@@ -39,8 +39,8 @@ pub(super) struct Reader<'a> {
     pub(super) connection: SqliteConnection,
 }
 
-/// Transaction that holds the file's write lock. Dropping the transaction closes the connection and
-/// writes nothing.
+/// Transaction that holds the file's write lock. Dropping the transaction closes the connection
+/// without a commit.
 pub(super) struct Writer<'a> {
     place: Place<'a, SqliteConnection>,
     pub(super) connection: SqliteConnection,

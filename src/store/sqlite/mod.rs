@@ -89,8 +89,8 @@ pub enum SqliteConnectError {
 }
 
 impl SqliteStore {
-    /// Statements that create the tables, for apps that run their own migrations. Running the
-    /// statements again changes nothing.
+    /// Statements that create the tables, for apps that run their own migrations. An app can run
+    /// the statements repeatedly.
     pub const MIGRATION: &str = TABLES;
 
     /// Opens a file, given as a path or as `sqlite:///path/to/file.db`. Creates the file and the

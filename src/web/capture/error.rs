@@ -19,7 +19,7 @@ use crate::{
 #[error(transparent)]
 pub struct CaptureError(#[from] ForwardError);
 
-/// Converts a [`CaseError`], so that handlers can use `?` after opening a case or requesting a
+/// Converts a [`CaseError`]. A handler can therefore use `?` after opening a case or requesting a
 /// decision.
 impl From<CaseError> for CaptureError {
     fn from(error: CaseError) -> Self {

@@ -18,8 +18,8 @@ use crate::{
     web::signed_in::extractor::SignedIn,
 };
 
-/// Maximum time to read the remaining bytes of a rejected upload, so that the browser sees the
-/// response.
+/// Maximum time to read the remaining bytes of a rejected upload. Without this read, a browser that
+/// is still sending would not see the response.
 const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 /// Maximum number of remaining bytes of a rejected upload to read.
 const MAX_DRAINED_BYTES: u64 = 128 * 1024 * 1024;

@@ -28,13 +28,13 @@ const NEGATIVE_RESULT_MAX_AGE: Duration = Duration::from_secs(10);
 /// sensitive actions then have priority in the quota.
 const SCARCE_QUOTA_PERIOD: Duration = Duration::from_secs(60);
 
-/// Required freshness of an assurance.
+/// Required freshness of a stored verification result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::web) enum Freshness {
-    /// The latest assurance suffices if it is not older than the maximum age.
+    /// The stored result suffices if it is not older than the maximum age.
     Cached,
-    /// A positive result suffices as for [`Cached`](Self::Cached). The person has just signed in
-    /// again, so the guard ignores a negative result from before the login.
+    /// A positive result suffices if it is not older than the maximum age. The person has just
+    /// signed in again, so the guard ignores a negative result from before the login.
     AfterSignIn,
     /// The guard queries KYCPort for this request.
     Now,
@@ -57,7 +57,7 @@ impl From<RequirementError> for Denial {
     }
 }
 
-/// Evaluates requirements. Queries KYCPort if the latest assurance does not suffice.
+/// Evaluates requirements. Queries KYCPort if the stored verification result does not suffice.
 #[derive(Debug, Clone)]
 pub(in crate::web) struct Evaluator {
     oidc: OidcClient,
@@ -167,7 +167,7 @@ impl Evaluator {
         Ok(assurance)
     }
 
-    /// Returns the recorded assurance when this instance cannot query KYCPort. The assurance must
+    /// Returns the stored [`Assurance`] when this instance cannot query KYCPort. The assurance must
     /// not be older than `max_age`. An unreadable record is an error, because the result in it may
     /// be negative.
     fn recorded(
@@ -195,8 +195,8 @@ impl Evaluator {
     }
 
     /// Checks the assurance at the time the request `arrived`. A result that was requested after
-    /// that time is current, even if KYCPort responded slowly. If such a result were stale, slow
-    /// responses of KYCPort would cause endless redirects.
+    /// that time is current, even if KYCPort responded slowly. If the guard treated this result as
+    /// stale, slow responses of KYCPort would cause endless redirects.
     fn check(
         &self,
         requirement: &Requirement,
@@ -239,7 +239,8 @@ impl Evaluator {
     }
 
     /// Returns the error for a person without a usable access token. A new login provides a new
-    /// token. But if the person has just signed in, another login would cause endless redirects.
+    /// token. If the person has just signed in, the function returns another error, because another
+    /// login would cause endless redirects.
     fn no_usable_token(&self, live: &LiveSession) -> QueryError {
         if self.clock.now().since(live.session.created_at) < RECENT_LOGIN {
             QueryError::Failed { retry_after: None }
@@ -279,7 +280,7 @@ impl Evaluator {
 }
 
 /// Returns the reason for a denial if KYCPort answered a query in the last ten seconds. Returns
-/// `None` for a result from a login or a webhook, so that the guard queries KYCPort.
+/// `None` for a result from a login or a webhook. The guard then queries KYCPort.
 fn recent_denial(
     live: &LiveSession,
     requirement: &Requirement,

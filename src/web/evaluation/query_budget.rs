@@ -26,7 +26,7 @@ const MAX_PEOPLE: usize = 10_000;
 /// Purpose of a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::web) enum Purpose {
-    /// Query of a guard because the latest assurance does not suffice.
+    /// Query that a guard sends because the stored verification result does not suffice.
     Ordinary,
     /// Query for an action that needs a new result, or after a login that has just been completed.
     Sensitive,
@@ -55,9 +55,9 @@ impl QueryBudgets {
         }
     }
 
-    /// Takes one query from a person's budget. A failed query also counts. If the budget is used
-    /// up, returns the time until the next query is allowed. While the quota is scarce, ordinary
-    /// queries are allowed less often.
+    /// Takes one query from a person's budget. A failed query also uses the budget. If the budget
+    /// is used up, returns the time until the next query is allowed. While the quota is scarce,
+    /// ordinary queries are allowed less often.
     pub(in crate::web) fn take(
         &self,
         person: &Owner,

@@ -34,11 +34,11 @@ use crate::{
 /// on the route. If the token is missing or invalid, the response is 401. If the keys of KYCPort
 /// are unavailable, the response is 503.
 ///
-/// The extractor reads the store once per request. The extractor rejects a token with 401 if the
-/// token was issued before all sessions of the person were revoked. The extractor also rejects a
-/// token if the latest recorded status of the person is "rejected". If the store or its records
-/// cannot be read, the response is 503. The extractor does not query KYCPort and does not check the
-/// tier: see [the promises](crate::guide::promises).
+/// The extractor reads the store once per request. If the app revoked all sessions of a person, the
+/// extractor rejects older tokens of this person with 401. The extractor also rejects a token if
+/// the latest recorded status of the person is "rejected". If the store or its records cannot be
+/// read, the response is 503. The extractor does not query KYCPort and does not check the tier: see
+/// [the promises](crate::guide::promises).
 #[derive(Debug, Clone)]
 pub struct BearerToken(pub AccessTokenClaims);
 
@@ -55,7 +55,7 @@ pub enum BearerRejection {
     InvalidToken,
     /// The keys to verify the token are unavailable.
     KeysUnavailable,
-    /// The token was issued before all sessions of the person were revoked.
+    /// KYCPort issued the token before the app revoked all sessions of the person.
     Revoked,
     /// The latest recorded status of the person is "rejected".
     PersonRejected,

@@ -64,8 +64,8 @@ pub(in crate::web) fn answer(
 }
 
 /// Returns the page to show after the login or the step-up. The result is the page that the person
-/// requested, or the page that sent the form or script request. The target of a form is never
-/// returned.
+/// requested, or the page that sent the form or script request. The function never returns the
+/// target of a form.
 fn page_to_return_to(context: &RequestContext, parts: &Parts) -> ReturnTo {
     let settings = context.settings();
     let asked_for_a_page = parts.method == Method::GET

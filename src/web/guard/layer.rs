@@ -64,7 +64,8 @@ impl Guard {
         self.with(Requirement::aml_clear)
     }
 
-    /// Sets the maximum age of the assurance. The guard queries KYCPort if the assurance is older.
+    /// Sets the maximum age of the stored verification result. If the result is older, the guard
+    /// queries KYCPort.
     #[must_use]
     pub fn max_age(self, age: Duration) -> Self {
         self.with(|requirement| requirement.max_age(age))
@@ -188,7 +189,7 @@ impl Guard {
     }
 }
 
-/// Assurance that the [`Guard`] of this route accepted, as an extractor.
+/// Extractor for the verification result ([`Assurance`]) that the [`Guard`] of this route accepted.
 #[derive(Debug, Clone)]
 pub struct AcceptedAssurance(pub Assurance);
 

@@ -34,7 +34,8 @@ pub(in crate::web) async fn callback(
     observe::serve(Route::Callback, context.reference(), async {
         let audience = Audience::of(&method, &headers);
         match finish(&context, uri.query().unwrap_or_default(), headers).await {
-            // Redirect, so that neither code nor state stays in the browser's history.
+            // Redirect the browser, because the browser's history must not contain the code and the
+            // state.
             Ok((return_to, outcome)) => (see_other(return_to.as_str()), outcome),
             Err(FailedLogin {
                 problem,
@@ -100,8 +101,8 @@ async fn finish(context: &RequestContext, query: &str, headers: HeaderMap) -> Fi
     let code = match context.oidc().accept(&transaction, params).await {
         Ok(code) => code,
         Err(error) => {
-            // The cookie stays while KYCPort's metadata is unavailable, so that a reload can
-            // complete the login.
+            // The cookie stays while KYCPort's metadata is unavailable. A reload can then complete
+            // the login.
             if !matches!(error, LoginError::Provider(_)) {
                 context.delete_cookie(&cookie);
             }
@@ -143,7 +144,7 @@ struct Completion {
 
 impl Completion {
     /// Acquires the lock on the login, exchanges the code and creates the session. If the browser
-    /// disconnects before the code is sent, the task releases the lock, so that a reload can
+    /// disconnects before the task sends the code, the task releases the lock. A reload can then
     /// complete the login.
     async fn run(self, answer: oneshot::Sender<Finished>) {
         let Self {
@@ -207,8 +208,7 @@ impl Completion {
     }
 }
 
-/// Returns whether the code certainly did not reach KYCPort, so that a reload can still use the
-/// code.
+/// Returns `true` if the code did not reach KYCPort. A reload can then still use the code.
 fn was_not_sent(error: &LoginError) -> bool {
     matches!(
         error,

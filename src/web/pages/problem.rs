@@ -25,8 +25,8 @@ pub(in crate::web) enum Problem {
     Prefetch,
     /// The query of the callback is not an authorization response.
     MalformedCallback,
-    /// This browser has no login with the `state` of the callback. The login was completed, was
-    /// started in another browser, or its cookie has expired.
+    /// This browser has no login with the `state` of the callback. The login is complete, another
+    /// browser started the login, or the login's cookie has expired.
     UnknownLogin,
     /// The callback arrived after the login expired.
     ExpiredLogin,
@@ -62,9 +62,9 @@ pub(in crate::web) enum Problem {
     Unverified,
     /// The AML check did not pass.
     AmlNotClear,
-    /// The latest assurance is too old, and only a new login can renew it.
+    /// The stored verification result is too old, and only a new login can renew the result.
     Stale,
-    /// The assurance is unknown.
+    /// The verification status of the person is unknown.
     Unknown { retry_after: Option<Duration> },
 }
 

@@ -25,16 +25,17 @@ const MAX_BYTES: usize = 3 * 1024;
 /// Maximum number of login cookies to open when the oldest cookie is searched. Further login
 /// cookies are deleted.
 const MAX_OPENED: usize = 8;
-/// Number of characters of the hash of `state` in the name of a cookie.
+/// Length of the hash in the name of a login cookie, in characters. The cookie name contains a hash
+/// of `state`.
 const HASH_CHARACTERS: usize = 12;
-/// Time for which a browser keeps the cookie of an expired login, so that the callback can report
-/// the expiry.
+/// Time for which a browser keeps the cookie of an expired login. In this time, the callback can
+/// report that the login has expired.
 const KEPT_AFTER_EXPIRY: Duration = Duration::from_secs(600);
 
 /// Reads and writes the login cookies of one relying party.
 #[derive(Debug, Clone)]
 pub(in crate::web) struct LoginCookies {
-    /// Prefix of the names of all login cookies.
+    /// Prefix of each login cookie's name.
     prefix: String,
     namespace: Namespace,
     keys: LoginKeys,
@@ -57,7 +58,7 @@ impl LoginCookies {
         }
     }
 
-    /// Returns the name of the cookie of the login with this `state`.
+    /// Returns the name of the login cookie for this `state`.
     fn name_of(&self, state: &Secret) -> String {
         let digest = Sha256::new()
             .chain_update(b"kycport login cookie\0")

@@ -25,7 +25,7 @@ use crate::{
 
 /// Age at which a stored key is replaced.
 const REPLACED_AFTER: Duration = Duration::from_secs(7 * 24 * 3600);
-/// Lifetime of the record of the keys if no login starts.
+/// Lifetime of the stored keys if no login starts.
 const KEPT_FOR: Duration = Duration::from_secs(60 * 24 * 3600);
 /// Time after which an instance reads the stored key again.
 const FRESH_FOR: Duration = Duration::from_secs(600);

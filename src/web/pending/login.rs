@@ -39,8 +39,8 @@ pub(in crate::web) struct StepUp {
 }
 
 impl PendingLogin {
-    /// Creates a login with a random seed. If `return_to` is too long, drops its query, and then
-    /// its path if necessary.
+    /// Creates a login with a random seed. If `return_to` is longer than 512 bytes, removes the
+    /// query. If the path alone is too long, uses the home page.
     pub(in crate::web) fn start(
         now: Timestamp,
         return_to: &ReturnTo,

@@ -9,8 +9,8 @@ use crate::store::LeaseKey;
 
 /// Maximum number of callbacks that wait in one instance.
 const MAX_WAITING: usize = 64;
-/// Maximum number of callbacks of one login that wait. A browser or a proxy repeats a callback once
-/// or twice. Without this limit, a few logins could occupy all places.
+/// Maximum number of callbacks that wait for one login. A browser or a proxy repeats a callback
+/// once or twice. Without this limit, a few logins could occupy all places.
 const MAX_WAITING_PER_LOGIN: usize = 4;
 
 /// Numbers of waiting callbacks, by the key of the login's lock.

@@ -13,7 +13,7 @@ use crate::{secret::Secret, web::session::SessionKey};
 pub(crate) struct CookieNames {
     /// Name of the cookie that contains the session key.
     pub(in crate::web) session: String,
-    /// Prefix of the names of the login cookies.
+    /// Prefix of each login cookie's name.
     pub(in crate::web) login_prefix: String,
 }
 
@@ -56,7 +56,7 @@ pub(in crate::web) fn session_key(headers: &HeaderMap, names: &CookieNames) -> O
     SessionKey::parse(only(headers, &names.session)?)
 }
 
-/// Returns whether a request has a cookie with this name, regardless of its value.
+/// Returns whether a request has a cookie with this name, with any value.
 pub(in crate::web) fn is_present(headers: &HeaderMap, name: &str) -> bool {
     all(headers).any(|(found, _)| found == name.as_bytes())
 }

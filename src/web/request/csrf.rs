@@ -8,7 +8,7 @@ use http::{
 
 use crate::http::Origin;
 
-/// Header for clients that send neither `Sec-Fetch-Site` nor `Origin`. A form cannot send this
+/// Header for clients that send no `Sec-Fetch-Site` and no `Origin`. A form cannot send this
 /// header.
 pub(in crate::web) const CUSTOM_HEADER: &str = "x-kycport-csrf";
 

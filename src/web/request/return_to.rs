@@ -41,7 +41,8 @@ impl ReturnTo {
         if text.contains(|c: char| c.is_control() || c == char::REPLACEMENT_CHARACTER) {
             return None;
         }
-        // Encode first, so that the checks below see what the browser receives.
+        // Encode the text first, because the checks below must check the text that the browser
+        // receives.
         let text = &encode(text);
         let after_slash = text.strip_prefix('/')?;
         let lowered = after_slash.to_ascii_lowercase();

@@ -19,8 +19,9 @@ use crate::{
 /// Maximum number of sessions of one person. A further login ends the oldest session.
 const MAX_SESSIONS: usize = 64;
 
-/// Maximum number of attempts of a login to replace a positive assurance that other requests change
-/// concurrently. After the last attempt, the recorded assurance stays, because it is newer.
+/// Maximum number of attempts to replace a positive verification result after a login, while other
+/// requests change the result. After the last attempt, the recorded assurance stays, because it is
+/// newer.
 const MAX_REPLACEMENTS: usize = 3;
 
 /// Session to be created.
@@ -40,7 +41,8 @@ pub(in crate::web) enum Created {
 }
 
 impl SessionRecords {
-    /// Creates a session with a new key, its tokens, and the assurance from the ID token.
+    /// Creates a session with a new key. Also stores the tokens, and the verification result from
+    /// the ID token.
     pub(in crate::web) async fn create(&self, new: NewSession<'_>) -> Result<Created, StoreError> {
         let NewSession {
             sign_in,
@@ -120,7 +122,7 @@ impl SessionRecords {
             let entry = conflict.entries.last().and_then(Option::as_ref);
             latest = self.assurances.open(&owner, &session.subject, entry);
             attempt.truncate(writes.len());
-            // A negative or unreadable record stays, so that a guard queries KYCPort.
+            // A negative or unreadable record stays. The next guard therefore queries KYCPort.
             let after_sign_in = latest
                 .known()
                 .and_then(|known| LatestAssurances::after_sign_in(known, &assurance));
@@ -143,9 +145,9 @@ impl SessionRecords {
         Ok(Created::Session(key, Box::new(live)))
     }
 
-    /// Deletes the session that the browser had before, so that its key becomes invalid. If both
-    /// sessions belong to one person, one store operation deletes the old session and writes the
-    /// new session.
+    /// Deletes the previous session of the browser. The key of the previous session becomes
+    /// invalid. If both sessions belong to one person, one store operation deletes the old session
+    /// and writes the new session.
     async fn end_replaced(
         &self,
         old: &SessionKey,

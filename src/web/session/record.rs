@@ -76,8 +76,8 @@ impl Stored for RefreshLease {
     const FAMILY: Family = Family::RefreshLease;
 }
 
-/// Record of the latest revocation of all sessions of a person. Access tokens that were issued
-/// before the revocation are rejected.
+/// Record of the latest time at which the app revoked all sessions of a person. Access tokens that
+/// were issued before the revocation are rejected.
 #[derive(Serialize, Deserialize)]
 pub(super) struct RevokedTokens {
     pub(super) revoked_at: Timestamp,

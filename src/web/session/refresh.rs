@@ -23,8 +23,8 @@ const MIN_REMAINING: Duration = Duration::from_secs(30);
 /// Time between two reads of tokens that another instance is refreshing.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Number of reads of the tokens after KYCPort has rejected a refresh token, in case another
-/// instance has used this refresh token.
+/// Maximum number of times to read the tokens after KYCPort has rejected a refresh token. Another
+/// instance may have used the refresh token and may soon store new tokens.
 const POLLS_AFTER_REJECTION: usize = 5;
 
 /// Maximum duration of the store operations of a refresh: three operations and a margin.
@@ -120,8 +120,8 @@ impl TokenRefresh {
     async fn refresh(&self, live: &LiveSession) -> Result<Secret, AccessTokenError> {
         let deadline = self.clock.monotonic().saturating_add(self.lease);
         loop {
-            // Read the clock before the tokens, so that the last read of the tokens happens after
-            // the lease has ended.
+            // Read the clock before the tokens. The last read of the tokens then happens after the
+            // lease has ended.
             let is_last = self.clock.monotonic() >= deadline;
             let expired = match self.current(live).await? {
                 Current::Valid(token) => return Ok(token),
@@ -203,8 +203,8 @@ impl TokenRefresh {
         }
     }
 
-    /// Stores new tokens and releases the lease in one operation. If the session has ended
-    /// meanwhile, drops the tokens.
+    /// Stores new tokens and releases the lease in one operation. If the session ended during the
+    /// refresh, discards the tokens.
     async fn keep(
         &self,
         live: &LiveSession,

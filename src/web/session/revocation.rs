@@ -17,8 +17,8 @@ use crate::{
     wire::kyc::KycStatus,
 };
 
-/// Lifetime of the record of a revocation. After this time, the crate would accept a revoked access
-/// token again. KYCPort's documentation mentions no access token with a longer lifetime.
+/// Time for which the store keeps a revocation. After this time, the crate would accept a revoked
+/// access token again. KYCPort's documentation mentions no access token with a longer lifetime.
 const REVOCATION_RETENTION: Duration = Duration::from_secs(41 * 24 * 3600);
 
 /// Maximum number of attempts to record a revocation while other instances record theirs.
@@ -64,7 +64,7 @@ impl SessionRecords {
             _ => Vec::new(),
         };
         let mut deletions = deletions(id.record_id());
-        // A cookie without a session changes nothing and is not logged.
+        // If the cookie has no session, the store deletes no record, and the crate logs no event.
         if let Some(session) = deletions.first_mut() {
             session.condition = Condition::Present;
         }
@@ -147,7 +147,7 @@ impl SessionRecords {
         } else {
             Vec::new()
         };
-        // Perform this write first, so that the person can try again if it fails. After the second
+        // Perform this write first. If the write fails, the person can try again. After the second
         // operation, the person has no session.
         self.record_revocation(&owner).await?;
         self.state.revoke(&owner, &FAMILIES).await?;

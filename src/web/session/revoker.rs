@@ -1,4 +1,4 @@
-//! Revocation of the tokens of ended sessions at KYCPort, in the background.
+//! Revokes the tokens of ended sessions at KYCPort, in the background.
 
 use std::{
     fmt,
@@ -22,8 +22,9 @@ use crate::{
 const MAX_REVOCATIONS: usize = 64;
 /// Maximum number of tokens that the revoker remembers.
 const MAX_RECENT: usize = 10_000;
-/// Time for which the revoker remembers a token. Several concurrent revocations of all sessions of
-/// a person find the same tokens, and only the first revocation sends them to KYCPort.
+/// Time for which the revoker remembers a token. If several requests revoke a person's sessions
+/// simultaneously, each request finds the same tokens. Only the first request revokes the tokens at
+/// KYCPort.
 const RECENT: Duration = Duration::from_secs(60);
 
 /// SHA-256 digests of access tokens that were recently given to the revoker.
@@ -77,7 +78,7 @@ impl TokenRevoker {
         tokio::spawn(task.in_current_span());
     }
 
-    /// Remembers these tokens. Returns whether the revoker did not know them.
+    /// Remembers these tokens. Returns `true` if the tokens are new to the revoker.
     fn is_new(&self, tokens: &Tokens) -> bool {
         let digest = Sha256::digest(tokens.access_token.expose().as_bytes()).into();
         let now = self.clock.monotonic();

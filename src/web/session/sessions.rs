@@ -177,8 +177,8 @@ impl SessionRecords {
         let owner = self.state.namespace().owner_of(subject);
         let sessions = self.all::<Session>(&owner).await?;
         let activities = self.all::<Activity>(&owner).await?;
-        // The session records are read last, so that the list omits sessions that are revoked
-        // meanwhile.
+        // Read the session records last, because a revocation can happen between the reads. The
+        // list then omits the revoked sessions.
         let fence = self.state.read(&owner, &[]).await?.fence;
         let mut listed: Vec<_> = sessions
             .into_iter()

@@ -89,7 +89,7 @@ fn signed_out(audience: Audience) -> Response {
     }
 }
 
-/// Ends this session. If the store fails, keeps the cookie, so that the person can try again.
+/// Ends this session. If the store fails, keeps the cookie. The person can then try again.
 async fn end_session(context: &RequestContext) -> Result<(), Problem> {
     let Some(key) = context.session_key() else {
         return Ok(());

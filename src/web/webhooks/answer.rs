@@ -42,8 +42,8 @@ pub(super) enum Outcome {
     InFlight(Duration),
     /// Too many events are being handled.
     Busy,
-    /// The store failed. Either it is unknown whether the event was handled, or the assurance could
-    /// not be recorded.
+    /// The store failed. The receiver does not know whether a handler has completed the event, or
+    /// could not store the person's status.
     StoreUnavailable,
     /// The handler completed the event, but the store did not record the completion.
     CompletionNotRecorded,
@@ -116,7 +116,8 @@ impl Outcome {
         }
     }
 
-    /// Returns a sentence about the outcome, for KYCPort's list of failed deliveries.
+    /// Returns a sentence about the outcome. KYCPort can show the sentence in its list of failed
+    /// deliveries.
     fn detail(self) -> &'static str {
         match self {
             Self::Handled | Self::Duplicate => "The event was handled.",
@@ -164,7 +165,7 @@ impl Outcome {
         }
     }
 
-    /// Builds the response. The response contains nothing from the delivery, the handler or the
+    /// Builds the response. The response contains no text from the delivery, the handler or the
     /// store. `reference` also appears in the log line of the delivery.
     pub(super) fn answer(self, reference: &str) -> Response {
         let status = self.status();

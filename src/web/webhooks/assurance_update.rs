@@ -1,8 +1,8 @@
-//! Updates of a person's latest assurance after a webhook or a decision.
+//! Updates a person's stored verification result after a webhook or a decision.
 //!
-//! A result in a webhook or a decision can lower the latest assurance, but never raise it.
-//! KYCPort's response to the next status query replaces the assurance. The change applies to active
-//! sessions immediately.
+//! A webhook or a decision can lower the stored [`Assurance`], but never raise it. KYCPort's
+//! response to the next status query replaces the assurance. The change applies to active sessions
+//! immediately.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,7 +20,7 @@ use crate::{
     wire::kyc::{KycStatus, KycTier},
 };
 
-/// Applies webhooks and decisions to the latest assurance of a person.
+/// Applies webhooks and decisions to the stored verification result of a person.
 #[derive(Debug, Clone)]
 pub(in crate::web) struct AssuranceUpdater {
     pub(in crate::web) status: StatusClient,
@@ -45,7 +45,7 @@ pub(in crate::web) struct ReportedAssurance {
 pub(in crate::web) enum UpdateError {
     /// KYCPort did not answer the status query.
     StatusUnavailable { retry_after: Option<Duration> },
-    /// The store did not record the result, so the store may still contain a more positive result.
+    /// The store did not store the result. The stored result may still be more positive.
     StoreUnavailable,
 }
 
@@ -76,7 +76,8 @@ impl AssuranceUpdater {
 
     /// Lowers the latest assurance to `reported`, then queries the status endpoint and returns its
     /// result. Returns `None` if there is no tenant key, or if KYCPort rejects the query. If the
-    /// store also failed to lower the assurance, returns this error instead of `None`.
+    /// store also failed to store the lower result, returns the error of the store instead of
+    /// `None`.
     pub(in crate::web) async fn update(
         &self,
         person_id: &str,
@@ -104,8 +105,8 @@ impl AssuranceUpdater {
                 Err(UpdateError::StatusUnavailable { retry_after })
             }
             Err(QueryError::Store(error)) => Err(error.into()),
-            // KYCPort would also reject a second query. Guards reject the person's requests
-            // meanwhile.
+            // KYCPort would also reject a second query. Until the next successful query, guards
+            // reject the person's requests.
             Err(QueryError::Rejected | QueryError::NoSource) => {
                 lowered?;
                 Ok(None)
@@ -114,9 +115,9 @@ impl AssuranceUpdater {
     }
 
     /// Lowers the latest assurance to the reported result. An event that is older than the recorded
-    /// answer changes nothing. An event within the clock skew of the answer may be newer, so its
-    /// result is applied. The same holds for an event that is older than a recorded ID token,
-    /// because an ID token may contain a result that is older than the ID token.
+    /// answer has no effect. An event within the clock skew of the answer may be newer, so its
+    /// result is applied. An event that is older than a recorded ID token is also applied, because
+    /// an ID token may contain a result that is older than the ID token.
     async fn lower_to_reported(
         &self,
         person: &PersonRef,

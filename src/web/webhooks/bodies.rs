@@ -1,4 +1,4 @@
-//! Limits of request bodies that are being read: number, bytes and rate.
+//! Limits on the request bodies that the receiver is reading: their number, total size and rate.
 
 use std::{
     collections::BTreeMap,
@@ -212,7 +212,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_body_below_the_minimum_rate_is_dropped() {
         let bodies = Bodies::new(10, usize::MAX);
-        // One client sends a byte each second. The other client sends one burst and then nothing.
+        // One client sends a byte each second. The other client sends one burst and then stops.
         let (trickle, burst, steady) = (bodies.enter(), bodies.enter(), bodies.enter());
         burst.received(1024 * 1024).unwrap();
         let start = Instant::now();

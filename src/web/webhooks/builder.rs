@@ -29,7 +29,7 @@ use crate::{
 const DEFAULT_BODY_DEADLINE: Duration = Duration::from_secs(10);
 /// Default name of a receiver.
 const DEFAULT_NAME: &str = "default";
-/// Namespace of receivers without a relying party.
+/// Namespace for all receivers that have no relying party.
 const NO_NAMESPACE: [u8; 16] = [0; 16];
 
 /// Builder for a [`WebhookReceiver`].
@@ -70,7 +70,7 @@ pub enum ReceiverError {
          set another name with .name(..)"
     )]
     NameTaken(String),
-    /// A receiver without a relying party has a store, but no name.
+    /// The receiver has a store, but no relying party and no name.
     #[error(
         "a receiver without a relying party that stores its events needs a name: set one with \
          .name(..), and include the tenant and the environment"
@@ -239,17 +239,17 @@ impl WebhookReceiverBuilder {
     }
 
     /// Sets the name of this receiver. Each receiver handles every event. Instances of one receiver
-    /// share a name, so that only one of these instances handles an event. Default: `default`.
+    /// share a name. Only one of these instances handles an event. Default: `default`.
     ///
-    /// A receiver without a relying party that has a store requires a name. Another tenant or
-    /// environment may use the store, and its events may have equal ids. Include both in the name,
-    /// for example `acme-staging`.
+    /// A name is required if a receiver has a store and no relying party. Another tenant or
+    /// environment may use the same store and may have events with equal ids. Include the tenant
+    /// and the environment in the name, for example `acme-staging`.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// Sets the handling of events of an unknown type.
+    /// Sets how the receiver handles an event of an unknown type.
     pub fn unknown_events(mut self, what: UnknownEventPolicy) -> Self {
         self.unknown_events = what;
         self

@@ -32,16 +32,17 @@ impl Delivery {
         self.event
     }
 
-    /// Returns the assurance that KYCPort's status endpoint returned for this delivery. Store this
-    /// value instead of the values in the event, because events can arrive in any order. Returns
-    /// `None` if the event concerns no person, or if there is no tenant key.
+    /// Returns the verification result that KYCPort's status endpoint returned for this delivery.
+    /// Store this value instead of the values in the event, because events can arrive in any order.
+    /// Returns `None` if the event concerns no person, or if there is no tenant key.
     pub fn assurance(&self) -> Option<&Assurance> {
         self.assurance.as_ref()
     }
 
-    /// Returns whether the person is rejected, according to the status endpoint. If there is no
-    /// tenant key, or if KYCPort rejects the query, returns whether the event is a rejection.
-    /// KYCPort may have revoked a reported rejection since.
+    /// Returns whether the person is rejected, according to the status endpoint. Without a result
+    /// of the status endpoint, returns whether the event is a rejection. The result is missing if
+    /// there is no tenant key or if KYCPort rejects the query. KYCPort may have withdrawn the
+    /// rejection after the event.
     pub fn is_rejection(&self) -> bool {
         let said = match (&self.assurance, &self.event.kind) {
             (Some(assurance), _) => assurance.kyc_status.as_ref(),
@@ -52,9 +53,9 @@ impl Delivery {
     }
 
     /// Returns the lease on the event. With the lease, the handler can complete the event in its
-    /// own transaction ([`EventLease::complete_in`]). The event is then completed if and only if
-    /// its effect is stored. If the handler does not do this, the receiver completes the event when
-    /// the handler returns.
+    /// own transaction ([`EventLease::complete_in`]). The transaction then commits the completion
+    /// together with the effect of the event. If the handler does not complete the event, the
+    /// receiver completes the event when the handler returns.
     pub fn lease(&self) -> &EventLease {
         &self.lease
     }
@@ -75,7 +76,7 @@ impl Debug for Delivery {
     }
 }
 
-/// Handling of events of an unknown type.
+/// How the receiver handles an event of an unknown type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum UnknownEventPolicy {

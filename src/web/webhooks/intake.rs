@@ -1,5 +1,5 @@
-//! Reads the body and verifies the signature. Before the signature is verified, the receiver parses
-//! nothing and does not access the store.
+//! Reads the body and verifies the signature. The receiver parses the body and accesses the store
+//! only after it has verified the signature.
 
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ impl Intake {
     ) -> Result<VerifiedPayload, (Outcome, Option<Mismatch>)> {
         let (parts, body) = request.into_parts();
         let rejected = |outcome| (outcome, None);
-        // A request without a signature is rejected before its body is read.
+        // The receiver rejects a request without a signature before it reads the body.
         let headers = self.verifier.check_headers(&parts.headers);
         headers.map_err(|refused| rejected(Outcome::Rejected(refused)))?;
         let limit = self.verifier.max_body();

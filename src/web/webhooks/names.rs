@@ -1,12 +1,12 @@
-//! Names of the receivers of one relying party.
+//! Names of the webhook receivers within one relying party.
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
-/// Names of the existing receivers. If two receivers had the same name, each event would reach only
-/// one of them.
+/// Names of the existing receivers. If two receivers had equal names, only one of the two receivers
+/// would handle an event.
 #[derive(Debug, Clone, Default)]
 pub(in crate::web) struct ReceiverNames(Arc<Mutex<HashMap<String, Weak<ReceiverName>>>>);
 

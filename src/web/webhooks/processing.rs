@@ -90,7 +90,8 @@ pub(super) struct Processing {
     turns: Semaphore,
 }
 
-/// Updates before the handler: the person's assurance, and the callers that wait for a case.
+/// Updates to make before the handler runs: the person's verification result, and the callers that
+/// wait for a case.
 #[derive(Debug, Clone)]
 pub(crate) struct EventUpdates {
     pub(super) assurances: AssuranceUpdater,
@@ -252,9 +253,9 @@ impl Processing {
         }
     }
 
-    /// Runs the updates and the handler with one time limit, which is shorter than the lease. Drops
-    /// a handler that panics or hangs before this function returns, so that two handlers never run
-    /// for one event.
+    /// Runs the updates and the handler with one time limit, which is shorter than the lease. If
+    /// the handler panics or hangs, drops the handler before this function returns. Two handlers
+    /// therefore never run for one event.
     async fn handle(
         &self,
         event: &Event,

@@ -61,17 +61,19 @@ const MAX_DIAGNOSED_BYTES: usize = 64 * 1024;
 ///
 /// If all checks pass, the response is 200. The service reads at most 1,024 small bodies at the
 /// same time (declared length 16 KiB or less). The service reads at most 256 larger bodies at the
-/// same time, with at most 48 MiB in total. If a further request arrives, the service responds to
-/// the request with the slowest body with 408. So slow clients cannot block deliveries.
+/// same time, with at most 48 MiB in total. If a further request arrives, the service drops the
+/// request with the slowest body and responds to it with 408. So slow clients cannot block
+/// deliveries.
 ///
 /// After any response other than 2xx, KYCPort redelivers the event (K62). After the signature is
 /// verified, a separate task processes the delivery. So the processing continues if the client
 /// disconnects. A handler that exceeds its time limit is dropped at its next `await`. A handler
 /// that never awaits cannot be stopped.
 ///
-/// Every event is handled at least once, but never twice at the same time. After the completion is
-/// recorded, the event is not handled again. The event takes effect exactly once if the handler
-/// completes it in its own transaction: see [`Delivery::lease`](crate::web::Delivery::lease).
+/// A handler handles every event at least once, but two handlers never handle one event
+/// simultaneously. After the receiver has recorded the completion, no handler gets the event again.
+/// The event takes effect exactly once if the handler completes the event in a transaction of the
+/// app: see [`Delivery::lease`](crate::web::Delivery::lease).
 #[derive(Clone)]
 pub struct WebhookReceiver {
     inner: Arc<Inner>,
@@ -140,7 +142,7 @@ impl WebhookReceiver {
                 error,
             } = own.processing.process(verified).await;
             let key = event.as_ref().map(Event::key);
-            // The name of an unknown type is external text, although the event was signed.
+            // The event is signed, but the name of an unknown type is still untrusted text.
             let event_type = event.map(|event| printable(event.event_type()));
             let name = key.as_ref().zip(event_type.as_deref());
             let name = name.map(|(key, event_type)| EventName {
