@@ -94,7 +94,7 @@ async fn a_response_that_is_not_userinfo_is_an_error() {
         (|on| on.fail(401).always(), "rejected the access token"),
         (|on| on.fail(403).always(), "status 403"),
         (|on| on.fail(500).always(), "status 500"),
-        (|on| on.fail(429).always(), "status 429"),
+        (|on| on.fail(429).always(), "rate limited"),
         (|on| on.answer(204, "application/json", "").always(), "204"),
         (|on| on.redirect(302, "/api/health/").always(), "redirect"),
         (
