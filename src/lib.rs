@@ -1,6 +1,6 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// The manual links to items of all features. Without some features these links are broken.
+// The manual contains links to items of all features. Without some features these links are broken.
 #![cfg_attr(
     not(all(feature = "web", feature = "mock")),
     allow(rustdoc::broken_intra_doc_links)

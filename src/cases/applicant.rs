@@ -13,7 +13,7 @@ const MAX_VALUE_BYTES: usize = 1024;
 
 /// Fields that the applicant filled in, sent as `applicant_*`.
 ///
-/// The list rejects a field with the name of a verdict, such as `face_match`, because only KYCPort
+/// A field with the name of a verdict, such as `face_match`, is an error, because only KYCPort
 /// computes verdicts (K53).
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Applicant {

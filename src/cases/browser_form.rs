@@ -26,7 +26,7 @@ use crate::wire::cases::{
     APPLICANT_PREFIX, DOCUMENT, DOCUMENT_BACK, LIVENESS_MODE, LivenessMode, SELFIE,
 };
 
-/// Maximum number of parts of a form.
+/// Maximum number of parts in a form.
 const MAX_PARTS: usize = 64;
 /// Maximum size of a form without its files, in bytes. The limit for the files is three times the
 /// maximum file size.

@@ -66,7 +66,7 @@ impl CaseClient {
     }
 
     /// Opens a case to verify a person for the tier `level`. The client sends the request only
-    /// once, so that a broken connection cannot open two cases.
+    /// once. A broken connection therefore cannot open two cases.
     ///
     /// For each person, this client sends 30 requests to open or find a case, and then one request
     /// per 5 s.
@@ -88,8 +88,8 @@ impl CaseClient {
         observe::call(Call::OpenCase, open).await
     }
 
-    /// Opens a case with an `Idempotency-Key`, so that the request can be retried. All attempts and
-    /// calls with one key open one case. A call makes up to three attempts.
+    /// Opens a case with an `Idempotency-Key`. The client can therefore retry the request. All
+    /// attempts and calls with one key open one case. A call makes up to three attempts.
     ///
     /// KYCPort does not document the header (K59). If KYCPort ignores the header, every attempt
     /// opens a case. Use this method only if you know that KYCPort supports the header.

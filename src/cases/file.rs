@@ -10,13 +10,13 @@ use futures_util::{
 };
 use tokio::{fs::File, io::AsyncReadExt as _};
 
-/// Stream of the content of a file.
+/// Stream with the content of a file.
 pub type ByteStream = BoxStream<'static, io::Result<Bytes>>;
 
 /// Size of one read from a file, in bytes.
 const READ_BYTES: usize = 64 * 1024;
 
-/// Document or selfie to upload: the source of its content, and its name.
+/// Document or selfie to upload: a file name, and the source of the content.
 ///
 /// The client opens the file for the upload. The client opens the file again if the connection
 /// could not be made.
@@ -59,7 +59,7 @@ impl CaptureFile {
 
     /// Creates a file from a function that opens it, such as an object in an object store. The
     /// function returns the length in bytes, if known, and the content. The client calls the
-    /// function again only if nothing was sent.
+    /// function again only if no part of the request was sent.
     pub fn opened_by<F, S>(open: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = io::Result<(Option<u64>, S)>> + Send + 'static,

@@ -35,8 +35,8 @@ pub(super) struct PartHead {
     pub(super) file: Option<(String, MediaType)>,
 }
 
-/// Boundary between the parts. The boundary contains 128 random bits, so that no file contains the
-/// boundary.
+/// Boundary between the parts. The boundary contains 128 random bits. No file therefore contains
+/// the boundary.
 pub(super) struct Boundary(String);
 
 impl Boundary {

@@ -63,7 +63,7 @@ impl Upload {
                 files.push(open(part, file, limit).await?);
             }
         }
-        // Text fields precede the files, so that a streaming reader knows the fields before the
+        // Text fields precede the files. A streaming reader therefore knows the fields before the
         // files.
         let mut texts = self.applicant.fields().to_vec();
         if let Some(mode) = &self.liveness_mode {
@@ -143,8 +143,8 @@ async fn open(part: &'static str, file: &CaptureFile, limit: u64) -> Result<Open
         Some(length) if length > limit => return Err(UploadError::TooLarge { part, limit }),
         _ => {}
     }
-    // Keep the pieces that are read to detect the type, so that they are sent later and not read
-    // twice.
+    // Keep the pieces that the function reads to detect the type. The upload then sends these
+    // pieces without a second read.
     let (mut first, mut start) = (Vec::new(), BytesMut::new());
     while start.len() < SIGNATURE_BYTES
         && let Some(piece) = stream.next().await

@@ -9,8 +9,8 @@ use crate::wire::cases::LivenessMode;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UploadProgress {
-    /// Number of bytes of files and text fields that were passed to the connection. KYCPort may not
-    /// have received these bytes yet.
+    /// Number of bytes that the client has passed to the connection, counting files and text
+    /// fields. KYCPort may not have received these bytes yet.
     pub sent: u64,
     /// Total number of bytes, if the length of every file is known.
     pub total: Option<u64>,

@@ -10,7 +10,7 @@ use super::{
     error::CaseError,
 };
 
-/// Sender of the ids of cases that may have changed.
+/// Channel that sends the id of each case that may have changed.
 pub(super) type CaseUpdates = broadcast::Sender<String>;
 
 /// Result of [`CaseClient::wait_until_decided`](super::CaseClient::wait_until_decided).
@@ -34,7 +34,7 @@ pub(super) async fn wait<F>(
 where
     F: Future<Output = Result<Case, CaseError>>,
 {
-    // Subscribe before the first read, so that no update is missed.
+    // Subscribe before the first read. Otherwise the function could miss an update.
     let mut updates = updates.subscribe();
     let mut last = None;
     let polling = async {

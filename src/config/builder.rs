@@ -205,7 +205,7 @@ impl ConfigBuilder {
         self
     }
 
-    /// Sets the maximum number of attempts of an idempotent API request. Default: 3. Maximum: 10.
+    /// Sets the maximum number of attempts for an idempotent API request. Default: 3. Maximum: 10.
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.retry.attempts = attempts;
         self

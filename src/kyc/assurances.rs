@@ -17,8 +17,8 @@ use crate::{
     store::{Entry, Owner, StoreError, Write, Written},
 };
 
-/// Maximum number of queries for one answer. A query is repeated if another result was recorded
-/// meanwhile.
+/// Maximum number of queries for one answer. The crate repeats a query if another result was stored
+/// during the query.
 const MAX_QUERIES: usize = 3;
 
 /// Maximum number of attempts to lower the latest assurance while other requests change it.
@@ -65,10 +65,10 @@ impl StatusQuery {
 #[derive(Debug, Clone)]
 pub(crate) struct StatusAnswer {
     pub(crate) assurance: Assurance,
-    /// Whether the store recorded the answer, so that every session sees the answer.
+    /// Whether the store recorded the answer. A recorded answer applies to every session.
     pub(crate) recorded: Result<(), StoreError>,
-    /// Whether this flight queried KYCPort. If the flight sent no query, the answer is a result
-    /// that another caller recorded meanwhile.
+    /// Whether this call queried KYCPort. If this call sent no query, the answer is a result that
+    /// another caller stored in the meantime.
     was_queried: bool,
 }
 
@@ -84,7 +84,7 @@ pub(crate) enum QueryError {
     },
     /// KYCPort rejected the query, and would also reject a repeated query.
     Rejected,
-    /// The store failed, so it is unknown whether the answer is newer than other results.
+    /// The store failed. The answer may be older than other results.
     Store(StoreError),
 }
 
@@ -143,8 +143,8 @@ impl Assurances {
         self.0.latest.write_of(person, assurance, before)
     }
 
-    /// Replaces the latest assurance by the result of `change`. Changes nothing if `change` returns
-    /// `None`.
+    /// Replaces the latest assurance by the result of `change`. Keeps the stored assurance if
+    /// `change` returns `None`.
     pub(crate) async fn lower(
         &self,
         person: &PersonRef,
@@ -164,8 +164,8 @@ impl Assurances {
         Err(StoreError::Busy)
     }
 
-    /// Executes a write. If the record has changed meanwhile, writes nothing and returns the
-    /// recorded assurance.
+    /// Executes a write. If another caller has changed the record, returns the stored assurance
+    /// without a write.
     async fn write(&self, person: &PersonRef, write: Write) -> Result<Option<Latest>, StoreError> {
         let Inner { latest, .. } = &*self.0;
         match latest.state().write(&person.owner, &[write], None).await? {
@@ -233,8 +233,8 @@ impl Assurances {
         })
     }
 
-    /// Queries KYCPort and records the answer. Queries KYCPort again if another result was recorded
-    /// meanwhile, because this result may be newer than the answer.
+    /// Queries KYCPort and records the answer. Queries KYCPort again if another caller stored a
+    /// result during the query. The stored result may be newer than the answer.
     async fn run(
         &self,
         person: &PersonRef,

@@ -15,7 +15,7 @@ use crate::{
 /// lifetime and the maximum age of an assurance. So a session never outlives a negative result.
 const RETENTION: Duration = Duration::from_secs(41 * 24 * 3600);
 
-/// Key of the record of the latest assurance.
+/// Key of the record that contains the latest assurance.
 pub(crate) const RECORD: RecordKey = RecordKey::only(Family::Assurance);
 
 /// Reference to a person.
@@ -25,7 +25,8 @@ pub(crate) struct PersonRef {
     pub(crate) subject: Arc<str>,
 }
 
-/// Latest assurance as read from the store. "Unreadable" is never treated as "nothing recorded".
+/// Latest assurance as read from the store. The crate never treats an unreadable record as a
+/// missing record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Latest {
     NothingRecorded,

@@ -8,7 +8,7 @@ use crate::{
     wire::kyc::{KycStatus, KycTier},
 };
 
-/// Requirement of an action on the assurance of a person.
+/// Conditions that a person's [`Assurance`] must meet before the person may perform an action.
 ///
 /// ```
 /// use std::time::Duration;

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Client that queries the status of a person with the tenant's API key. The client needs no web
-/// framework. The client is cheap to clone. All clones share the rate limit, so that a 429 pauses
+/// framework. The client is cheap to clone. All clones share the rate limit. A 429 therefore pauses
 /// all clones.
 #[derive(Clone)]
 pub struct StatusClient {
@@ -119,7 +119,7 @@ impl StatusClient {
 
     /// Queries the status of one person: at most three attempts and 20 s.
     ///
-    /// Cancel safe: the query changes nothing.
+    /// Cancel safe: the query has no side effects.
     ///
     /// # Errors
     /// Returns [`StatusError`]. No error contains information about the person.

@@ -12,7 +12,7 @@ use url::Url;
 
 use super::{http::bearer::credentials, loopback::is_loopback};
 
-/// Settings of the admin API and the console, including their access token.
+/// Settings of the admin API and the console, including the admin token.
 pub(super) struct Access {
     /// Whether the mock serves the console at `/`.
     pub(super) has_console: bool,

@@ -63,7 +63,7 @@
 //! [`verify_against`] sends read requests to a live service and compares the responses with the
 //! contract.
 //!
-//! The mock shares only the names of the wire format with the SDK. The mock has its own code for
+//! The mock and the SDK share only the names of the wire format. The mock has separate code for
 //! signatures, S256, HMAC and all rules. An error in the SDK's code therefore does not also occur
 //! in the mock.
 

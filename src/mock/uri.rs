@@ -6,8 +6,8 @@ use url::Url;
 
 /// Parses an HTTP or HTTPS URL. Returns `None` for a URL that the parser of the `url` crate would
 /// repair. For example, the `url` crate repairs white space, backslashes, non-ASCII characters and
-/// incomplete escapes (RFC 3986 section 2). The `url` crate also repairs a URL without `//` and a
-/// host after the scheme.
+/// incomplete escapes (RFC 3986 section 2). The `url` crate also repairs a URL that has no `//` and
+/// no host after the scheme.
 pub(super) fn parse(text: &str) -> Option<Url> {
     let mut schemes = ["https://", "http://"].iter();
     let rest = schemes.find_map(|it| text.strip_prefix(it))?;

@@ -195,9 +195,9 @@ fn split_sealed(content: &[u8]) -> Option<(&str, &[u8])> {
 }
 
 /// Returns the associated data that binds a sealed body to its record. Every part except the label
-/// has a fixed length, so that the data of two records never collide. The data does not include the
-/// engine's version of the record. A person who can write to the store can restore an older record
-/// together with its version.
+/// has a fixed length. The data of two records therefore never collide. The data does not include
+/// the engine's version of the record. A person who can write to the store can restore an older
+/// record together with its version.
 fn associated_data(owner: &Owner, key: RecordKey) -> [u8; 65] {
     const LABEL: &[u8; 15] = b"kycport record ";
     let mut data = [0; 65];

@@ -19,8 +19,8 @@ impl Namespace {
         self.0
     }
 
-    /// Returns the owner of a person's records. The hash includes the namespace, so that one person
-    /// has unrelated owners at different clients.
+    /// Returns the owner of a person's records. The hash includes the namespace. One person
+    /// therefore has unrelated owner ids at different clients.
     pub(crate) fn owner_of(&self, subject: &str) -> Owner {
         Owner {
             namespace: self.0,

@@ -27,11 +27,12 @@ const VARIABLE: &str = "KYCPORT_SESSION_KEYS";
 /// key for logins (HKDF, RFC 5869).
 ///
 /// Every instance must be able to open records that any other instance has sealed. So adding a new
-/// key requires two deployments. First add the key on every instance as a key
-/// that [opens](Self::also_open). After that deployment, make the new key the first key. Keep the
-/// old key for the longest session lifetime, and for at least 41 days. The store keeps the latest
-/// assurance of a person for 41 days. If a key is missing, sessions sealed with this key read as
-/// absent. Assurances sealed with this key read as unknown, so that guards query KYCPort.
+/// key requires two deployments. First add the key on every instance as a key that
+/// [opens](Self::also_open). After that deployment, make the new key the first key. Keep the old
+/// key for the longest session lifetime, and for at least 41 days. The store keeps the latest
+/// assurance of a person for 41 days. If a key is missing, the crate treats sessions sealed with
+/// this key as absent. The crate treats verification results sealed with this key as unknown, and
+/// guards query KYCPort.
 ///
 /// While old and new instances run in parallel, sealing can be switched on or off only if the new
 /// instances temporarily [read unsealed records](Self::also_read_unsealed).
@@ -81,7 +82,7 @@ pub enum SealingKeysError {
         /// Position of the key, starting with 1.
         position: usize,
     },
-    /// The text of the key is neither base64 nor 64 hexadecimal digits.
+    /// The key is not base64 and not 64 hexadecimal digits.
     #[error("the key {name} is neither base64 nor hexadecimal: use `openssl rand -base64 32`")]
     Encoding {
         /// Name of the key.
@@ -92,7 +93,7 @@ pub enum SealingKeysError {
     Length {
         /// Name of the key.
         name: String,
-        /// Number of bytes of the key.
+        /// Length of the key, in bytes.
         bytes: usize,
     },
     /// All bytes of the key are equal.

@@ -17,7 +17,7 @@ pub(crate) const SELFIE: &str = "selfie";
 pub(crate) const DOCUMENT_BACK: &str = "document_back";
 /// Name of the upload part with the liveness mode (K51).
 pub(crate) const LIVENESS_MODE: &str = "liveness_mode";
-/// Prefix of the names of free-text upload parts (K51).
+/// Prefix in the name of each free-text upload part (K51).
 pub(crate) const APPLICANT_PREFIX: &str = "applicant_";
 /// Name of the header with the idempotency key. KYCPort does not document this header (K59).
 pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";

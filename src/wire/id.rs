@@ -1,4 +1,4 @@
-//! Validation of the ids of people, cases and events.
+//! Validation of person ids, case ids and event ids.
 
 /// Maximum length of an id, in bytes. OpenID Connect Core 1.0 section 2 sets this limit for `sub`.
 pub(crate) const MAX_ID_BYTES: usize = 255;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// JWK Set before validation. Each member is parsed separately, so that one unknown key does not
+/// JWK Set before validation. Each member is parsed separately, because an unknown key must not
 /// make the other keys unusable (RFC 7517 section 5).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct JwkSet {

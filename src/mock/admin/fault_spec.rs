@@ -176,7 +176,7 @@ pub(super) enum AtDelivery {
     Flood(#[schemars(range(max = MAX_COPIES))] u32),
     /// Does not send the delivery but records it as sent.
     Lose,
-    /// Sends the delivery after this number of seconds of the issuer's clock.
+    /// Sends the delivery after this number of seconds, by the issuer's clock.
     DelaySeconds(u64),
     /// Sets the event's time this number of seconds into the past.
     StaleSeconds(u64),
@@ -208,7 +208,7 @@ impl AtDelivery {
     }
 }
 
-/// Maximum number of copies of one delivery.
+/// Maximum number of copies that a fault sends for one delivery.
 const MAX_COPIES: u64 = 100_000;
 
 /// Enum whose variants a request can name.

@@ -62,8 +62,8 @@ pub(super) use self::sandboxes::{Opened, Sandboxes};
 /// Admin API of one issuer.
 pub(super) struct Admin {
     core: Arc<Core>,
-    /// All routes of the admin API. The OpenAPI handler reads the routes here, so that it does not
-    /// import the table of routes.
+    /// All routes of the admin API. The OpenAPI handler reads the routes from this field. The
+    /// handler therefore does not import the table of routes.
     routes: &'static [Route],
     start: Snapshot,
     client: ClientRecord,

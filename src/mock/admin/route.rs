@@ -43,8 +43,8 @@ pub(super) struct Empty {}
 
 impl Route {
     /// Creates a route. `run` receives the ID from the path and the input. The ID is empty if the
-    /// path has no ID. The input of a GET or DELETE request is the query, and the input of any
-    /// other request is the body.
+    /// path has no ID. For GET and DELETE, the input is the query. For any other method, the input
+    /// is the body.
     pub(super) fn new<I, O>(
         method: Method,
         path: &'static str,
@@ -99,7 +99,7 @@ impl Route {
     }
 }
 
-/// Returns a reference to the schema, so that the document defines each schema only once.
+/// Returns a reference to the schema. The document therefore defines each schema only once.
 trait SchemaRef: JsonSchema {
     fn json_schema_ref(generator: &mut SchemaGenerator) -> Schema;
 }

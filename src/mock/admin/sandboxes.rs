@@ -93,5 +93,5 @@ pub(super) fn end(admin: &Admin, id: &str, _: Empty) -> Result<Empty, ApiError> 
     Ok(Empty {})
 }
 
-/// Maximum number of running sandboxes. Each sandbox has its own port and thread.
+/// Maximum number of running sandboxes. Each sandbox uses a separate port and a separate thread.
 const MAX_SANDBOXES: usize = 256;

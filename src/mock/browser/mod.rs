@@ -248,7 +248,7 @@ fn client(trust: impl FnOnce(ClientBuilder) -> ClientBuilder) -> reqwest::Client
     let builder = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
-        // The client opens a new connection for each request, so that it does not reuse a
+        // The client opens a new connection for each request. The client therefore does not reuse a
         // connection to a stopped server.
         .pool_max_idle_per_host(0)
         .timeout(REQUEST_TIMEOUT);
@@ -256,6 +256,6 @@ fn client(trust: impl FnOnce(ClientBuilder) -> ClientBuilder) -> reqwest::Client
     trust(builder).build().unwrap_or_default()
 }
 
-/// Maximum time for a request. The maximum is longer than every timeout of the SDK, so that a test
-/// observes the SDK's own timeout.
+/// Maximum time for a request. The maximum is longer than every timeout of the SDK. A test
+/// therefore observes the timeout of the SDK.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);

@@ -73,8 +73,8 @@ impl Cases {
         Self { core }
     }
 
-    /// Forces the outcome of the next decision, regardless of the upload. Each further call forces
-    /// the outcome of one more decision.
+    /// Forces the outcome of the next decision, for any upload. Each further call forces the
+    /// outcome of one more decision.
     pub fn next_outcome(&self, outcome: Outcome) {
         self.core.cases().next.push_back(outcome);
     }

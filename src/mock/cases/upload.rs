@@ -30,7 +30,7 @@ use crate::{
 
 /// Maximum size of an upload, in bytes.
 pub(in crate::mock) const MAX_UPLOAD: u64 = 128 * 1024 * 1024;
-/// Maximum number of parts of an upload.
+/// Maximum number of parts in an upload.
 const MAX_PARTS: usize = 64;
 /// Maximum size of a text part, in bytes.
 const MAX_TEXT: usize = 4096;

@@ -123,7 +123,7 @@ fn line(request: &RecordedRequest) -> String {
     line
 }
 
-/// Prints the text. Ignores write errors, so that a closed output does not stop the mock.
+/// Prints the text. Ignores write errors, because a closed output must not stop the mock.
 fn print_text(print: Print, text: &str) {
     let _ = match print {
         Print::Text => io::stdout().lock().write_all(text.as_bytes()),

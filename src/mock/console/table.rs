@@ -10,7 +10,7 @@ use crate::mock::{
     http::log::RecordedRequest,
 };
 
-/// Maximum number of rows of each table.
+/// Maximum number of rows in each table.
 const ROWS: usize = 30;
 
 pub(super) fn deliveries(core: &Arc<Core>) -> String {

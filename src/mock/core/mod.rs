@@ -160,7 +160,7 @@ impl Core {
 /// The last second of the year 9999.
 const LAST_TIMESTAMP: Timestamp = Timestamp::from_unix(253_402_300_799);
 
-/// Locks a mutex. Ignores a poisoned mutex, so that the mock still works after a panic in another
+/// Locks a mutex. Ignores a poisoned mutex. The mock therefore still works after a panic in another
 /// thread, such as a failed assertion.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

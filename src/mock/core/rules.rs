@@ -33,7 +33,7 @@ impl Rules {
 
     /// Returns the rule that applies to a hook, and counts one use of the rule.
     ///
-    /// Rules with a limit come before rules without a limit, so that a one-time fault takes
+    /// Rules with a limit precede rules without a limit. A one-time fault therefore takes
     /// precedence over a permanent fault. Of two rules with a limit, or two rules without a limit,
     /// the older rule comes first.
     pub(in crate::mock) fn take(
@@ -169,7 +169,7 @@ impl Installed {
             .is_none_or(|left| left.load(Ordering::SeqCst) > 0)
     }
 
-    /// Counts one use. The caller must hold the lock of the rules, so that two requests cannot
+    /// Counts one use. The caller must hold the lock of the rules. Otherwise two requests could
     /// share the last use.
     fn hit(&self) {
         if let Some(left) = &self.left {

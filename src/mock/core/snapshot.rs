@@ -30,8 +30,8 @@ impl Snapshot {
         }
     }
 
-    /// Restores the initial state, including its secrets and keys, so that a running app stays
-    /// connected. Faults with a guard remain installed, because the guard owns them.
+    /// Restores the initial state, including the secrets and the keys. A running app therefore
+    /// stays connected. Faults with a guard remain installed, because the guard owns them.
     pub(in crate::mock) fn restore(&self, core: &Core) {
         core.switch(|switches| self.switches.clone_into(switches));
         self.keys.clone_into(&mut core.keys());

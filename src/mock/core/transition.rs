@@ -59,7 +59,7 @@ pub(in crate::mock) fn verified_on_page(
 /// Applies the decision of a case to the person (K74). Queues the event of the decision before the
 /// event of the changed status.
 ///
-/// The caller must hold the lock of the cases, so that two decisions cannot overlap.
+/// The caller must hold the lock of the cases. Otherwise two decisions could overlap.
 pub(in crate::mock) fn decided(core: &Core, case: &CaseRecord, outcome: &Outcome) {
     let (now, switches) = (core.now(), core.switches());
     let mut persons = core.persons();

@@ -19,8 +19,8 @@ use crate::{
     },
 };
 
-/// Event, or manual delivery of a test. The mock serializes an event once, so that each retry sends
-/// identical bytes (K64).
+/// Event, or manual delivery of a test. The mock serializes an event once. Each retry therefore
+/// sends identical bytes (K64).
 pub(in crate::mock) struct Event {
     pub(in crate::mock) id: String,
     pub(in crate::mock) kind: String,

@@ -1,4 +1,4 @@
-//! JSON serialization, in the format of Django or in compact format.
+//! JSON serialization in Python's format or in compact format.
 
 use std::io::{self, Write};
 

@@ -13,7 +13,7 @@ pub(in crate::mock) struct EndpointRecord {
     pub(in crate::mock) id: u64,
     pub(in crate::mock) tenant: String,
     pub(in crate::mock) url: Url,
-    /// Event types of the endpoint. `None` means all types.
+    /// Event types that the endpoint receives. `None` means all types.
     pub(in crate::mock) types: Option<Vec<String>>,
     pub(in crate::mock) is_paused: bool,
 }

@@ -71,7 +71,7 @@ impl Sender {
 }
 
 /// Builds a client without redirects and proxies. The client opens a new connection for each
-/// delivery, so that it can reach an endpoint after a restart.
+/// delivery. The client can therefore reach an endpoint after a restart.
 fn client(trust: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Option<Client> {
     let builder = Client::builder()
         .redirect(Policy::none())

@@ -100,8 +100,8 @@ impl Webhooks {
         .named("webhooks.oversized")
     }
 
-    /// Delays the delivery by this time of the issuer's clock. The mock sends later deliveries
-    /// first (case 132).
+    /// Delays the delivery by this time, measured by the issuer's clock. The mock sends later
+    /// deliveries first (case 132).
     pub fn delay(&self, by: Duration) -> Rule {
         self.rule("delay", Effect::DelayDelivery(by))
     }
@@ -146,8 +146,8 @@ impl Webhooks {
         self.pace("hang_in_body", Pace::HangInBody(time))
     }
 
-    /// Holds all later deliveries, so that the test can send these deliveries later and in another
-    /// order (case 132).
+    /// Holds all later deliveries. The test can then release these deliveries in any order (case
+    /// 132).
     ///
     /// ```
     /// # use kycport::{KycTier, mock::MockIssuer};

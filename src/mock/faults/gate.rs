@@ -27,9 +27,8 @@ impl Gate {
 
     /// Waits until the gate holds `n` requests simultaneously.
     ///
-    /// # Panics
-    /// Panics if the gate holds fewer than `n` requests after 30 seconds. The limit is in real
-    /// time, so that the test does not hang while its clock is stopped.
+    /// # Panics Panics if the gate holds fewer than `n` requests after 30 seconds. The limit is in
+    /// real time. The test therefore does not hang while its clock is stopped.
     pub async fn wait_for(&self, n: usize) {
         self.wait_within(n, WAIT_LIMIT).await;
     }

@@ -108,8 +108,8 @@ impl Debug for Rule {
 
 /// Guard of an installed fault. Dropping the guard removes the fault.
 ///
-/// Dropping the guard panics if the fault was never hit, because a test without its fault proves
-/// nothing. An [`optional`](Rule::optional) fault does not panic.
+/// Dropping the guard panics if no request or delivery hit the fault. Otherwise the test would pass
+/// without the fault. An [`optional`](Rule::optional) fault does not panic.
 #[must_use = "a dropped guard removes its fault immediately: bind it to a variable, or `keep` it"]
 pub struct Fault {
     core: Arc<Core>,

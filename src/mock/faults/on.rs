@@ -91,7 +91,7 @@ impl On {
         self.breaks("redirect", breakage).add_header("location", to)
     }
 
-    /// Delays the regular response by this real time, so that a test can check the timeout of a
+    /// Delays the regular response by this real time. A test can then check the timeout of a
     /// client.
     pub fn delay(self, by: Duration) -> Rule {
         self.rule("delay", Effect::Delay(by))

@@ -33,8 +33,8 @@ impl Display for Text<'_> {
     }
 }
 
-/// Creates a page without scripts and without external resources. Browsers neither frame nor cache
-/// the page.
+/// Creates a page without scripts and without external resources. Response headers forbid browsers
+/// to frame the page or to cache it.
 pub(super) fn page(status: StatusCode, title: &str, main: &str) -> Answer {
     framed(status, title, "", main)
 }

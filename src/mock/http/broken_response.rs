@@ -84,7 +84,7 @@ impl BrokenResponse {
             Self::DribbleHeaders(every) => {
                 cutter.dribble(*every);
                 let (mut response, _) = split(real);
-                // Close the connection, so that the next request uses a new connection.
+                // Close the connection. The next request then uses a new connection.
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(CONNECTION, close);
                 response
@@ -130,7 +130,7 @@ fn dribble(real: Option<Answer>, every: Duration) -> Response {
 
 fn truncate(real: Option<Answer>) -> Response {
     let (mut response, body) = split(real);
-    // Announce one byte for an empty body, so that the mock can cut this byte.
+    // Announce one byte for an empty body, because the mock needs a byte to cut.
     response
         .headers_mut()
         .insert(CONTENT_LENGTH, HeaderValue::from(body.len().max(1)));
@@ -157,15 +157,15 @@ fn huge(size: u64) -> Response {
 }
 
 /// Compresses JSON of this size. Each item is one piece of the gzip stream, so the memory use does
-/// not depend on `size`. The stream is valid to the last bit, so a client stops decompression only
-/// by a limit of its own.
+/// not depend on `size`. The whole stream is valid. A client therefore stops the decompression only
+/// if it enforces a limit.
 fn gzip(size: u64) -> impl Iterator<Item = Bytes> {
     let fill = io::repeat(b'a').take(fill_size(size));
     let mut json = OPEN.chain(fill).chain(CLOSE);
     let mut open = Some(GzEncoder::new(Vec::new(), Compression::fast()));
     iter::from_fn(move || {
         let mut encoder = open.take()?;
-        // Neither reading nor writing fails: both ends are in memory.
+        // Reading and writing cannot fail, because both ends are in memory.
         let read = io::copy(&mut json.by_ref().take(PLAIN_PIECE), &mut encoder).ok()?;
         if read == 0 {
             return encoder.finish().ok().map(Bytes::from);

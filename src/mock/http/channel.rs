@@ -16,7 +16,7 @@ use tokio_rustls::{Accept, TlsAcceptor, server::TlsStream};
 pub(in crate::mock) enum Channel {
     Plain(TcpStream),
     /// A TLS handshake in progress. The task of the connection performs the handshake on the first
-    /// read. A client that sends nothing therefore does not block other clients.
+    /// read. A silent client therefore does not block other clients.
     Shaking(Box<Accept<TcpStream>>),
     Tls(Box<TlsStream<TcpStream>>),
     /// The TLS handshake failed.

@@ -94,7 +94,7 @@ impl RecordedRequest {
         self.endpoint
     }
 
-    /// Returns the names of the parameters of the query and the form. The result omits the values,
+    /// Returns the parameter names in the query and in the form. The result omits the values,
     /// because a value may be a secret.
     pub(in crate::mock) fn names(&self) -> [Vec<String>; 2] {
         [&self.query, &self.form]

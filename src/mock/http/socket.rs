@@ -96,7 +96,8 @@ impl CuttableStream {
                     .map_or(Ok(()), TcpStream::set_zero_linger)?;
                 Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
             }
-            // No waker is registered, so the connection writes nothing until the client closes it.
+            // No waker is registered. The connection therefore does not write any bytes until the
+            // client closes the connection.
             WriteState::StallsAfter(0) => Poll::Pending,
             WriteState::StallsAfter(left) => Poll::Ready(Ok(left)),
             WriteState::ByteEvery(every) => {

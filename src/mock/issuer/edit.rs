@@ -41,7 +41,8 @@ impl MockIssuer {
     /// Responds to every status request with the status of `person`, even if the request names
     /// another person.
     ///
-    /// The response contains the `person_id` of `person`, so that a client can detect the mismatch.
+    /// The response contains the `person_id` of `person`. A client can therefore detect the
+    /// mismatch.
     pub fn answer_status_of(&self, person: &Person) -> Rule {
         // The rule has a weak reference to the core, because the core owns the rule. A strong
         // reference would leak the core and the rule.

@@ -62,7 +62,7 @@ struct Inner {
 enum Listening {
     Up(Server),
     Down(Port),
-    /// State during `stop` or `restart`, and after `stop` or `restart` has failed.
+    /// State while `stop` or `restart` runs, and after a failed `stop` or `restart`.
     Gone,
 }
 
@@ -229,7 +229,7 @@ impl MockIssuer {
         self.core().log().clear();
     }
 
-    /// Ends every browser session at the issuer, so that `prompt=none` fails
+    /// Ends every browser session at the issuer. A login with `prompt=none` then fails
     /// ([K17](crate::guide::contract)).
     pub fn sign_everyone_out(&self) {
         self.core().grants().close_sessions();
@@ -256,12 +256,12 @@ impl MockIssuer {
         OnAccept::new(Arc::clone(self.core()))
     }
 
-    /// Returns the builder for faults of the tokens of all persons.
+    /// Returns the builder for faults that affect the tokens of all persons.
     pub fn tokens(&self) -> Tokens {
         Tokens::new(Arc::clone(self.core()), None)
     }
 
-    /// Returns the builder for faults of the tokens of one person.
+    /// Returns the builder for faults that affect the tokens of one person.
     pub fn tokens_for(&self, person: &Person) -> Tokens {
         Tokens::new(Arc::clone(self.core()), Some(person))
     }

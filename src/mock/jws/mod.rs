@@ -116,7 +116,7 @@ pub enum Signing {
         /// Whether the header's `jwk` contains the public key (case 60).
         embed: bool,
     },
-    /// No key, so that the signature is empty (case 57).
+    /// No key. The signature is empty (case 57).
     None,
     /// HMAC-SHA256 with the bytes of the public key as the secret (case 22).
     Hs256WithPublicKey,

@@ -27,7 +27,7 @@ impl Keys {
         self.core.keys().publish_next()
     }
 
-    /// Makes the next key the signing key and returns its `kid`.
+    /// Makes the next key the signing key. Returns the `kid` of the new signing key.
     ///
     /// If no next key is published, publishes a new key and signs with it immediately. The test
     /// then simulates an issuer that rotates its key just before it signs a token (case 10).

@@ -97,7 +97,7 @@ impl ProbeClient {
     }
 
     /// Sends a request. Returns an error for a 429 or 5xx response, because the response of a busy
-    /// or failing server says nothing about the contract.
+    /// or failing server does not show whether the issuer follows the contract.
     async fn send(
         &self,
         method: Method,
@@ -171,7 +171,8 @@ impl ProbeResponse {
         self.has("content-type", "text/html")
     }
 
-    /// Returns the status and the content type or the redirect target.
+    /// Describes the response: the status, and the redirect target if there is one, otherwise the
+    /// content type.
     pub(super) fn summary(&self) -> String {
         match self.header("location") {
             "" => format!("{} {}", self.status, self.header("content-type")),

@@ -14,8 +14,8 @@ use crate::{
     wire::claims,
 };
 
-/// URLs from the discovery document. The probe uses only URLs on the probed origin, so that it
-/// sends no request to another host.
+/// URLs from the discovery document. The probe uses only URLs on the probed origin. The probe
+/// therefore sends no request to another host.
 pub(super) struct DocumentUrls {
     pub(super) authorize: ProbeUrl,
     pub(super) token: ProbeUrl,

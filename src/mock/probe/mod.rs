@@ -23,10 +23,10 @@ pub use report::Report;
 
 /// Checks the issuer at this origin against [the contract](crate::guide::contract).
 ///
-/// The probe sends only requests that change nothing. The probe requests documents and pages, and
-/// sends invalid requests, which the issuer rejects. The probe sends no valid credential, follows
-/// no redirect and runs for at most 30 s. The report shows `not reached` or `not probed` for a row
-/// that the probe could not check.
+/// The probe sends only requests that change no data at the issuer. The probe requests documents
+/// and pages, and sends invalid requests, which the issuer rejects. The probe sends no valid
+/// credential, follows no redirect and runs for at most 30 s. The report shows `not reached` or
+/// `not probed` for a row that the probe could not check.
 ///
 /// ```
 /// use kycport::mock::{MockIssuer, verify_against};

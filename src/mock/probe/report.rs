@@ -4,7 +4,7 @@ use std::fmt::{self, Display};
 
 use super::finding::{Finding, Verdict};
 
-/// Results of a probe of a live issuer, by row of the contract.
+/// Report of a probe: the results of checking a live issuer, by row of the contract.
 #[derive(Debug, Clone)]
 pub struct Report {
     origin: String,

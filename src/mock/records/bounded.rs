@@ -1,4 +1,4 @@
-//! A map that evicts its oldest entries, so that an issuer can run for days (K96).
+//! Map that evicts its oldest entries. An issuer can therefore run for days (K96).
 
 use std::collections::{HashMap, VecDeque};
 

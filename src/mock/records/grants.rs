@@ -251,8 +251,8 @@ fn is_prune_due(len: usize) -> bool {
     len.is_multiple_of(1024)
 }
 
-/// Returns whether the mock can remove an entry. The mock keeps an expired code for an hour, so
-/// that it can detect a reuse and revoke the tokens of the code.
+/// Returns whether the mock can remove an entry. The mock keeps an expired code for an hour. In
+/// this hour, the mock can detect a reuse and revoke the tokens of the code.
 fn can_be_removed(expired: Timestamp, now: Timestamp) -> bool {
     now.since(expired) > RETENTION
 }

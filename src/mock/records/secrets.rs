@@ -36,7 +36,7 @@ impl Secrets {
     }
 }
 
-/// Prefix of a secret of Standard Webhooks.
+/// Prefix of each Standard Webhooks secret.
 const STANDARD_PREFIX: &str = "whsec_";
 
 /// Returns the key that signs a Standard Webhooks delivery. The key is the decoded base64 after

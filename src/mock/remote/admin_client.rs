@@ -146,7 +146,7 @@ impl AdminClient {
     }
 }
 
-/// Removes the password from an origin, so that no error message contains it.
+/// Removes the password from an origin. No error message then contains the password.
 fn split_token(origin: &str) -> (String, Option<String>) {
     let mut bare = origin.trim_end_matches('/').to_owned();
     let Ok(mut url) = Url::parse(origin) else {

@@ -28,8 +28,8 @@ pub use webhooks::RemoteWebhooks;
 /// Handle to a mock in another process, such as `kycport-mock`. `RemoteMock` offers the methods of
 /// [`MockIssuer`] over the admin API. Each method is async and can fail.
 ///
-/// By default, each handle uses its own issuer, called a sandbox. Parallel tests therefore do not
-/// affect each other. Dropping the handle removes the sandbox.
+/// By default, each handle uses a separate issuer, called a sandbox. Parallel tests therefore do
+/// not affect each other. Dropping the handle removes the sandbox.
 ///
 /// ```
 /// # use kycport::{KycTier, mock::{MockIssuer, RemoteMock}};
@@ -142,7 +142,7 @@ impl RemoteMock {
         &self.clock
     }
 
-    /// Removes the sandbox of this handle now. Without a sandbox, this method does nothing.
+    /// Removes the sandbox of this handle now. Without a sandbox, the call has no effect.
     ///
     /// # Errors
     /// [`RemoteError`] if the mock does not respond.

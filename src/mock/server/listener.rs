@@ -102,7 +102,7 @@ async fn close(mut stream: TcpStream) {
     }
 }
 
-/// Keeps the connection open until the issuer stops, and reads nothing.
+/// Keeps the connection open until the issuer stops, and never reads from it.
 async fn hold(stream: TcpStream) {
     let _stream = stream;
     std::future::pending::<()>().await;

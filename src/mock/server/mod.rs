@@ -77,8 +77,8 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Starts the server. The server listens when this function returns. The server has its own
-    /// thread and runtime, so that async and blocking tests can use it.
+    /// Starts the server. The server listens when this function returns. The server has a separate
+    /// thread and runtime. Async tests and blocking tests can therefore use the server.
     pub(super) fn start(
         core: Arc<Core>,
         port: Port,
@@ -157,8 +157,8 @@ fn run(
     // Dropping the runtime cancels all tasks.
 }
 
-/// Sends admin requests to the admin API. Admin requests therefore reach neither the issuer nor its
-/// request log.
+/// Sends admin requests to the admin API. Admin requests therefore do not reach the issuer, and the
+/// request log does not contain them.
 async fn admin_first(
     State(admin): State<Arc<Admin>>,
     ConnectInfo(connection): ConnectInfo<Connection>,

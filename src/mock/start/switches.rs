@@ -80,7 +80,7 @@ pub(in crate::mock) struct SwitchesSpec {
     webhook_flat_body: Option<bool>,
     /// Sends `created_at` of an event as whole seconds since 1970-01-01 UTC (K81).
     webhook_unix_time: Option<bool>,
-    /// Sends events as compact JSON instead of the format of Django (K63).
+    /// Sends events as compact JSON instead of JSON in Python's format (K63).
     webhook_compact_json: Option<bool>,
     /// Delays before the retries of a delivery, in seconds, by the issuer's clock (K84).
     webhook_retries_seconds: Option<Vec<u64>>,

@@ -194,5 +194,5 @@ impl Default for Switches {
 /// Member of an event's `data` that contains the person ID (K63).
 pub(in crate::mock) const PERSON_ID: &str = "person_id";
 
-/// Number of seconds of one day.
+/// Number of seconds in one day.
 const DAY: u64 = 24 * 3600;

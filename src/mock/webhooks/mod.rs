@@ -179,7 +179,7 @@ impl Webhooks {
         types: Option<Vec<String>>,
     ) -> Result<WebhookEndpoint, MockError> {
         let url = uri::parse(url).ok_or_else(|| MockError::WebhookAddress(url.to_owned()))?;
-        // Queue the events of earlier expiries first, so that the new endpoint does not receive
+        // Queue the events of earlier expiries first, because the new endpoint must not receive
         // them.
         transition::look_for_expiries(&self.core);
         let id = self

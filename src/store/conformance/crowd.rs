@@ -21,7 +21,7 @@ use crate::store::{
 const CROWD: usize = 64;
 /// Number of simultaneous callers of one record.
 const WRITERS: usize = 16;
-/// Number of rounds of a rule with two concurrent writers.
+/// Number of times to check a rule with two concurrent writers.
 const MEETINGS: usize = 15;
 
 /// Future of one operation of a rule.

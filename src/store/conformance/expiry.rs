@@ -13,7 +13,7 @@ use crate::store::{Condition, Family, RecordId, RecordKey, RevocationMark, Store
 
 /// The lifetime is less than a second, to detect an engine that counts whole seconds.
 const SUBSECOND: Duration = Duration::from_millis(900);
-/// Number of attempts of a rule that fails if the machine pauses.
+/// Maximum number of attempts to check a rule. An attempt can fail if the machine pauses.
 const ATTEMPTS: usize = 5;
 
 pub(super) fn checks<'a>(store: &'a dyn Store, pacer: &'a Pacer) -> Vec<Check<'a>> {

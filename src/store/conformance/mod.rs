@@ -79,7 +79,7 @@ pub async fn check(store: &dyn Store, pass: impl AsyncFn(Duration)) -> Result<()
 }
 
 /// Checks the rules about simultaneous callers. Each caller runs in its own task. Call this
-/// function on a multi-threaded Tokio runtime, so that the callers run on several threads.
+/// function on a multi-threaded Tokio runtime. The callers then run on several threads.
 ///
 /// # Errors
 /// The first [`Violation`].

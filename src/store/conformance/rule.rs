@@ -237,7 +237,7 @@ impl<'a> Rule<'a> {
         self.holds(fits, show_acquired(&found))
     }
 
-    /// Completes, releases or extends a lease, and requires the expected effect.
+    /// Settles a lease (completes, releases or extends it), and checks the effect.
     pub(super) async fn settles(
         &self,
         key: &LeaseKey,

@@ -131,8 +131,8 @@ impl FaultyStore {
     }
 
     /// Lets the next `count` operations of a target wait until all of them have arrived. With
-    /// [`When::After`], the operations take effect before they wait. A cancelled operation counts
-    /// if it has arrived.
+    /// [`When::After`], the operations take effect before they wait. A cancelled operation also
+    /// counts, if the operation has arrived.
     pub fn gather_next(&self, count: usize, target: impl Into<Target>, when: When) {
         let gate = Arc::new(Gate::for_meeting(count));
         self.add(target.into(), when, Effect::Wait(gate), Some(count));

@@ -35,9 +35,9 @@ impl PausePoint {
         Self { gate }
     }
 
-    /// Waits until an operation has reached the point. Each call waits for one more operation, so
-    /// that `n` calls wait for `n` operations. Operations that arrive
-    /// after [`resume`](Self::resume) also count.
+    /// Waits until an operation has reached the point. Each call waits for one more operation.
+    /// Therefore `n` calls wait for `n` operations. Operations that arrive after
+    /// [`resume`](Self::resume) also count.
     ///
     /// Cancellation safety: if a call is dropped, the next call still sees the arrival.
     pub async fn reached(&self) {
@@ -89,7 +89,8 @@ impl Gate {
         self.passes.close();
     }
 
-    /// Signals the arrival, and waits until the gate is open or lets one operation pass.
+    /// Signals the arrival of an operation. Then waits until the gate is open, or until the gate
+    /// lets one operation pass.
     pub(super) async fn pass(&self) {
         self.arrivals.add_permits(1);
         let before = self.arrived.fetch_add(1, Ordering::SeqCst);

@@ -25,9 +25,9 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// Restricts the operation to calls that name a record of `family`. A write names the families
-    /// of all records that it stores, checks or deletes. A revocation names the families that it
-    /// deletes.
+    /// Restricts the operation to calls that name a record of `family`. A write belongs to the
+    /// families of all records that it stores, checks or deletes. A revocation belongs to the
+    /// families that it deletes.
     pub const fn of(self, family: Family) -> Target {
         Target {
             operation: Some(self),

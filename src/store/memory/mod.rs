@@ -34,9 +34,9 @@ struct Moment(u64);
 /// In-memory store for development and tests, and for services of one process. A restart signs
 /// everyone out. All clones share the records.
 ///
-/// Each family of records has its own capacity, so that no family evicts records of another family.
-/// When a family is full, the store evicts the record of the family that expires first. The store
-/// never evicts an event: it rejects a new event with [`StoreError::Full`].
+/// Each family of records has a separate capacity. No family therefore evicts records of another
+/// family. When a family is full, the store evicts the record of the family that expires first. The
+/// store never evicts an event: it rejects a new event with [`StoreError::Full`].
 #[derive(Clone)]
 pub struct MemoryStore {
     inner: Arc<Inner>,
@@ -73,7 +73,7 @@ impl MemoryStore {
         }
     }
 
-    /// Returns the number of records of a family, including expired records that have not been
+    /// Returns the number of records in a family, including expired records that the store has not
     /// removed yet.
     pub fn count(&self, family: Family) -> usize {
         self.lock().records.count(family)
@@ -89,7 +89,7 @@ impl MemoryStore {
     }
 
     /// Locks the state, reads the clock, and removes some expired records. Reads the clock under
-    /// the lock, so that later changes have later times.
+    /// the lock. Later changes therefore have later times.
     fn change(&self) -> (MutexGuard<'_, State>, Moment) {
         let mut state = self.lock();
         let now = self.now();

@@ -34,12 +34,13 @@ enum Slot {
 pub(super) struct Capacity {
     pub(super) records: usize,
     fences: usize,
-    /// Maximum number of latest assurances, and of revocations. Without such a record, a bearer
-    /// token of a rejected person is accepted again. So even a small store keeps many of them.
+    /// Maximum number of people whose verification result the store keeps. Also the maximum number
+    /// of revocations. Without such a record, a bearer token of a rejected person is accepted
+    /// again. So even a small store keeps many of them.
     decisions: usize,
 }
 
-/// Minimum capacity for latest assurances, and for revocations.
+/// Minimum capacity for verification results, and for revocations.
 const MIN_DECISIONS: usize = 100_000;
 
 #[derive(Default)]
@@ -94,7 +95,7 @@ impl Slot {
 }
 
 impl Records {
-    /// Returns the number of records of a family.
+    /// Returns the number of records in a family.
     pub(super) fn count(&self, family: Family) -> usize {
         self.expiries_of(Slot::Record(family))
             .map_or(0, BTreeSet::len)

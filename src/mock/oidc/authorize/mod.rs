@@ -79,7 +79,7 @@ fn is_request(query: &Params, form: &Params) -> bool {
     query.pairs().is_empty() && form.has(names::CLIENT_ID) && !form.has("decision")
 }
 
-/// Redirects an authorization request in a form to the same authorization request by GET.
+/// Redirects an authorization request that arrived as a form to the equivalent GET request.
 fn as_get(form: &Params) -> Answer {
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.extend_pairs(form.pairs());
@@ -91,8 +91,8 @@ fn as_get(form: &Params) -> Answer {
     Answer::see_other(&format!("{}?{query}", Endpoint::Authorize.path()))
 }
 
-/// Processes the page's form, which contains the person and the decision. The form names the
-/// person, so that parallel tests do not affect each other.
+/// Processes the page's form, which contains the person and the decision. The form contains the
+/// person. Parallel tests therefore do not affect each other.
 fn decide(core: &Core, request: &AuthorizeRequest, form: &Params) -> Answer {
     if let Some(problem) = form.problem() {
         return html::refusal(Refusal::new("invalid_request", "K26", problem));
@@ -211,8 +211,8 @@ fn allow(
     }
 }
 
-/// Sets the session cookie of the mock. The cookie's path is `/authorize` or `/verify`, so that
-/// browsers do not send the cookie to an app on the same host.
+/// Sets the session cookie of the mock. The cookie's path is `/authorize` or `/verify`. Browsers
+/// therefore do not send the cookie to an app on the same host.
 fn with_session(mut answer: Answer, session: &str) -> Answer {
     for page in [Endpoint::Authorize, Endpoint::Verify] {
         let path = page.path();
@@ -224,8 +224,7 @@ fn with_session(mut answer: Answer, session: &str) -> Answer {
     answer
 }
 
-/// Returns whether this verification ends on KYCPort's own page and the browser does not return to
-/// the app (K19).
+/// Returns whether this verification ends on KYCPort's own page, without a return to the app (K19).
 pub(super) fn is_stranded(core: &Core, verification: Verification) -> bool {
     core.switches().strand_after_verification && verification != Verification::Skip
 }

@@ -12,9 +12,9 @@ use crate::mock::{
     records::person::PersonRecord,
 };
 
-/// Creates the sign-in page. The page preselects the person who is signed in, so that the Enter key
-/// keeps this person during a step-up. The page works without scripts. The browser sends the form
-/// to the URL of the page, including the query.
+/// Creates the sign-in page. The page preselects the person who is signed in. During a step-up, the
+/// Enter key therefore selects this person. The page works without scripts. The browser sends the
+/// form to the URL of the page, including the query.
 pub(super) fn choose(
     core: &Core,
     request: &AuthorizeRequest,

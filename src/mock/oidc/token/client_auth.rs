@@ -64,8 +64,8 @@ pub(super) fn authenticate(
 
 /// Returns the challenge of a 401 response, which RFC 9110 section 15.5.2 requires.
 ///
-/// The challenge names Basic if the mock accepts Basic or if the client used Basic. RFC 6749
-/// section 5.2 requires that the challenge names the scheme that the client used. IANA has
+/// The challenge contains Basic if the mock accepts Basic, or if the client used Basic. RFC 6749
+/// section 5.2 requires that the challenge contains the scheme that the client used. IANA has
 /// registered no scheme for a secret in the body.
 pub(super) fn challenge(core: &Core, headers: &HeaderMap) -> &'static str {
     let tried = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);

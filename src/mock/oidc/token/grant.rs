@@ -20,7 +20,8 @@ use crate::{
 pub(super) struct Granted {
     pub(super) consent: Consent,
     pub(super) family: String,
-    /// Scopes of a refresh request that requests fewer scopes than the grant (RFC 6749 section 6).
+    /// Requested scopes, if the refresh request contains fewer scopes than the grant (RFC 6749
+    /// section 6).
     pub(super) narrower: Option<Vec<String>>,
 }
 
