@@ -1,4 +1,4 @@
-//! The manual. The manual is part of the crate, so that the build finds links to renamed items.
+//! The manual. The manual is part of the crate. The build therefore finds links to renamed items.
 
 /// Settings: environment variables, builder methods, defaults and limits.
 #[doc = include_str!("settings.md")]
