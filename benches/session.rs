@@ -2,7 +2,7 @@
 //! first contender is a bare axum route. The second contender is a route with the session layer of
 //! the crate tower-sessions. Three routes use this crate's session layer and `SignedIn`: without
 //! encryption, with encryption, and with a guard. Batches of all contenders take turns within one
-//! run, so that other load affects all contenders.
+//! run. Other load on the machine therefore affects all contenders.
 
 #![expect(
     clippy::disallowed_methods,

@@ -5,7 +5,8 @@
 //! Run with `cargo bench --bench upload`. The tenant's app runs in a separate process, so its peak
 //! memory (`VmHWM`, Linux) contains only the memory of the relay. A sink that discards each upload
 //! replaces KYCPort, because the mock hashes uploads. The sink reads either as fast as possible or
-//! slowly. The upload paths take turns within one run, so that other load affects all paths.
+//! slowly. The upload paths take turns within one run. Other load on the machine therefore affects
+//! all paths.
 
 #![expect(
     clippy::disallowed_methods,

@@ -4,11 +4,11 @@
 //! benchmark. `count=100000` sets the number of sessions.
 //!
 //! `requests` sends requests over keep-alive connections to apps in separate processes. The apps
-//! take turns within one run, so that other load affects all apps. Each store has four apps: this
-//! crate without encryption, this crate with encryption, tower-sessions, and an app that reads one
-//! record. The table shows the processor time per request of the app and of the store. `idle` is
-//! the idle share of the machine. These values show the limit of each app. The clients run on the
-//! same machine.
+//! take turns within one run. Other load on the machine therefore affects all apps. Each store has
+//! four apps: this crate without encryption, this crate with encryption, tower-sessions, and an app
+//! that reads one record. The table shows the processor time per request of the app and of the
+//! store. `idle` is the idle share of the machine. These values show the limit of each app. The
+//! clients run on the same machine.
 //!
 //! `sessions` creates sessions, each in a new browser, and abandoned logins. `sessions` reports the
 //! size of the sessions in the app and in the store. With `lifetime=300` the sessions live for 300

@@ -1,5 +1,5 @@
-//! Apps for comparison. The first app is a bare axum route. The second app has the session layer of
-//! tower-sessions. The third app reads a single record with the server's client.
+//! Apps for comparison. The first app is a bare axum route. The second app uses the session layer
+//! of the crate tower-sessions. The third app reads a single record with the server's client.
 
 use axum::{Extension, Router, routing::get};
 use fred::{

@@ -145,7 +145,7 @@ fn mib(kib: u64) -> String {
     format!("{:.1}", float(usize::try_from(kib).unwrap()) / 1024.0)
 }
 
-/// Creates sessions or starts logins. Returns the keys of some of the sessions.
+/// Creates sessions or starts logins. Returns the keys of some sessions.
 async fn begin(what: What, count: usize, kyc: &MockIssuer, app: &App) -> Vec<String> {
     let next = AtomicUsize::new(0);
     let person = |number| kyc.person(&format!("person-{number}")).create();

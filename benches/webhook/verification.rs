@@ -1,4 +1,4 @@
-//! Benchmark of the verification of a delivery. The benchmark compares this crate with the bare
+//! Benchmark that verifies a webhook delivery. The benchmark compares this crate with the bare
 //! HMAC, standardwebhooks and svix.
 
 use std::{

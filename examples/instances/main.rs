@@ -97,8 +97,8 @@ fn stored(config: ConfigBuilder) -> ConfigBuilder {
     config.store_url(url.unwrap_or_else(|| "memory:".to_owned()))
 }
 
-/// Serves requests until the process receives a signal to stop. The server completes requests in
-/// progress, so that a deployment interrupts no request.
+/// Serves requests until the process receives a signal to stop. The server first completes the
+/// requests in progress. A deployment therefore interrupts no request.
 async fn serve(listener: TcpListener, app: Router) -> Result<(), Box<dyn Error>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let told_to_end = async move {

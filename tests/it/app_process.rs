@@ -1,4 +1,4 @@
-//! Instance of an app in its own process. A test can kill, restart and measure the process. The
+//! Instance of an app in a separate process. A test can kill, restart and measure the process. The
 //! process runs the test binary. Environment variables configure the app.
 
 use std::{
@@ -23,7 +23,7 @@ use kycport::{
 };
 use tokio::net::TcpListener;
 
-/// Response header that names the instance.
+/// Response header that contains the name of the instance.
 pub(crate) const MARK: &str = "x-instance";
 
 /// URL of an in-memory store.
@@ -99,7 +99,7 @@ impl AppProcess {
         self.child.id()
     }
 
-    /// Returns whether the process has exited without being killed.
+    /// Returns whether the process has exited although the test did not kill the process.
     pub(crate) fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
     }

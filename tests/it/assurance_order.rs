@@ -137,7 +137,7 @@ async fn a_rejection_during_a_login_is_not_replaced_by_the_id_token_of_the_login
     .await;
 }
 
-/// Returns the assurance of Ada that a handler receives.
+/// Returns Ada's verification result, as a handler receives it.
 async fn known(app: &Instance, cookie: &str) -> Value {
     let known = app.get("/known", cookie).await;
     serde_json::from_str(&known.body).unwrap()
@@ -165,7 +165,8 @@ async fn a_login_does_not_raise_a_value_that_an_event_lowered() {
             let seen = known(&app, &cookie).await;
             assert_eq!(seen[member], lowered, "{seen}");
             assert_eq!(seen["source"], "webhook");
-            // A later login does not raise the value. A response of KYCPort raises the value.
+            // A later login does not improve the stored status. A response of KYCPort improves the
+            // stored status.
             let cookie = setup.signed_in(&app).await;
             assert_eq!(known(&app, &cookie).await[member], lowered);
             app.assert_admits_fresh(&cookie).await;
@@ -217,7 +218,7 @@ async fn a_negative_id_token_replaces_every_record() {
     everywhere(async |setup| {
         let app = setup.instance(Key::Tenant).await;
         setup.ada.reject();
-        // The store has no result of the person yet.
+        // The store has no verification result about the person yet.
         let cookie = setup.signed_in(&app).await;
         assert_eq!(app.me(&cookie).await, "rejected");
         // The stored record is unreadable.

@@ -1,5 +1,5 @@
 //! Test with several instances of an app and a person who is verified at t2. The instances share
-//! one store, and each instance has its own clock.
+//! one store, and each instance has a separate clock.
 
 use std::{
     sync::{

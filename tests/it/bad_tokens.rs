@@ -186,7 +186,7 @@ fn access_token(tamper: Tamper) -> Verdict {
         T::ForeignClientId => claim("client_id", Mismatch),
         // Covers threat case 85.
         T::ScopeArray => claim("scope", Mistyped),
-        // An access token is valid until its `exp`, regardless of its `iat`.
+        // An access token is valid until `exp`, with any `iat`.
         T::AncientIat => Fine,
         // The app ignores these claims of an ID token in an access token.
         T::WrongNonce
@@ -313,7 +313,7 @@ async fn a_malformed_token_creates_no_session() {
             );
         }
     }
-    // The client never fetched keys from a location that a token named.
+    // The client never fetched keys from a URL in a token.
     kyc.requests(Endpoint::Userinfo).assert_count(0);
 }
 
@@ -378,7 +378,7 @@ async fn unusual_but_valid_tokens_are_accepted() {
             false,
         ),
         (Tamper::UnknownTier, Some("verified"), Some("t9"), false),
-        // The app ignores the tier and stores no assurance if the token has no status.
+        // If the token has no status, the app ignores the tier and stores no verification result.
         (Tamper::NullStatus, None, None, false),
         (Tamper::MissingKyc, None, None, false),
         (Tamper::UnknownClaim, Some("verified"), Some("t2"), true),

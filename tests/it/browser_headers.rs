@@ -82,7 +82,7 @@ async fn a_non_ascii_cookie_of_another_app_ends_no_session() {
     let head = head_of(&setup, "POST /withdraw", &headers).await;
     let login = Some("/auth/login?return_to=%2fvault%3fzo%25c3%25ab");
     assert_eq!(value(&head, "location"), login, "{head}");
-    // A prefetch request starts no login.
+    // A prefetch request does not start a login.
     let purpose = [("sec-purpose", &b"prefetch;\xff"[..])];
     let head = head_of(&setup, "GET /auth/login", &purpose).await;
     assert_eq!(status(&head), 403, "{head}");

@@ -373,7 +373,7 @@ async fn a_token_request_without_effect_is_remembered_for_a_minute() {
         assert_eq!(again, (400, "finished_login".to_owned()));
         setup.kyc.requests(Endpoint::Token).assert_count(1);
         setup.kyc.clock().advance(Duration::from_secs(60));
-        // KYCPort's code has expired meanwhile.
+        // KYCPort's code has expired during the pause.
         let late = code_of(&browser, &callback).await;
         assert_eq!(late, (502, "issuer_rejected".to_owned()));
         setup.kyc.requests(Endpoint::Token).assert_count(2);

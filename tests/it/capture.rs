@@ -427,7 +427,7 @@ async fn an_upload_to_another_persons_case_is_rejected() {
         (status, body["code"].as_str()),
         (404, Some("case_not_found"))
     );
-    // The client sent nothing to KYCPort.
+    // The client sent no request to KYCPort.
     setup.kyc.requests(Endpoint::UploadCase).assert_count(0);
     setup.case.id = "case_of_nobody".to_owned();
     let (status, again) = setup.send(good()).await;
@@ -537,7 +537,7 @@ async fn slow_uploads_do_not_block_other_people() {
             slow.push(begin_slow_upload(&setup.app, &cookie, &path).await);
         }
     }
-    // Ada also has one slow upload. The app has received the first bytes of a file of this upload.
+    // Ada also has one slow upload. In this upload, the app has received the first bytes of a file.
     let mut own = begin_slow_upload(&setup.app, &setup.cookie(), &setup.upload_path()).await;
     let part =
         b"--b\r\ncontent-disposition: form-data; name=\"document\"; filename=\"a.png\"\r\n\r\n";
@@ -563,7 +563,7 @@ async fn a_person_has_at_most_four_uploads_in_progress() {
         (status, told["code"].as_str()),
         (429, Some("too_many_uploads"))
     );
-    // The app does not read the body of such an upload.
+    // The app does not read the body of a rejected upload.
     let (socket, answer) = begin_upload(&setup.app, &setup.cookie(), &setup.upload_path()).await;
     assert!(answer.starts_with("HTTP/1.1 429"), "{answer}");
     drop(socket);

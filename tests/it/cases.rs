@@ -376,7 +376,7 @@ async fn an_upload_cut_at_any_byte_does_not_change_the_case() {
         );
         let error = party.cases().upload(&case.id, upload).await.unwrap_err();
         assert!(matches!(error, CaseError::OutcomeUnknown(_)), "{error:?}");
-        // The error did not change the case.
+        // The case is unchanged after the error.
         let now = party.cases().get(&case.id).await.unwrap();
         assert_eq!(now.status, CaseStatus::Opened);
     }
@@ -439,7 +439,7 @@ async fn a_conflict_with_the_state_of_a_case_is_reported() {
     let case = cases.open(ada.id(), &KycTier::T2).await.unwrap();
     let error = cases.decide(&case.id).await.unwrap_err();
     assert_eq!(code(&error), (409, "documents_missing"));
-    // KYCPort counts a repeated upload of the same files once.
+    // KYCPort counts the first upload and an identical second upload as one upload.
     cases.upload(&case.id, upload_of("ada")).await.unwrap();
     cases.upload(&case.id, upload_of("ada")).await.unwrap();
     cases.decide(&case.id).await.unwrap();
@@ -514,7 +514,7 @@ async fn a_person_causes_a_limited_number_of_requests_about_cases() {
     let error = cases.open_once(ada.id(), &KycTier::T2, key).await;
     assert_eq!(error.unwrap_err(), limited);
     assert_eq!(sent(), before);
-    // Another person and another case have rates of their own.
+    // Another person and another case have separate rates.
     let bob = kyc.person("bob").create();
     let mut of_bob = Vec::new();
     for _ in 0..30 {

@@ -1,4 +1,4 @@
-//! Helpers that call the OpenID client without axum, so that a test can see each error.
+//! Helpers that call the OpenID client without axum. A test can therefore see each error.
 
 use std::time::Duration;
 

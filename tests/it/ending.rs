@@ -232,7 +232,7 @@ async fn revoke_during_write(setup: &TestApp, op: Op, kind: Kind, end: End) {
     gate.open();
     under_way.await.unwrap();
 
-    // The app has written no record, because the session no longer exists.
+    // The app did not write a record, because the session no longer exists.
     assert_eq!(setup.store.bodies(kind).await.len(), 0, "{kind:?}");
     // Both instances treat the browser as signed out.
     for _ in 0..2 {

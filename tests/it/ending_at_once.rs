@@ -84,8 +84,8 @@ async fn revoke_during_logins(
     for browser in &after {
         assert_eq!(me_at_both_instances(app, browser).await, 200, "{place}");
     }
-    // Each of these sessions is revoked or valid, and all instances return the same result for a
-    // session.
+    // Each of these sessions is either revoked or valid. For one session, all instances return the
+    // same status.
     let mut alive = after.len();
     for browser in &meanwhile {
         match me_at_both_instances(app, browser).await {

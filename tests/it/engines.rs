@@ -33,7 +33,7 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// Returns every installed engine without and with encryption. Each engine has its own
+    /// Returns every installed engine without and with encryption. Each engine has separate
     /// connections.
     pub(crate) async fn all(kyc: &MockIssuer) -> Vec<Self> {
         let mut all = vec![Self::memory(kyc)];

@@ -31,7 +31,8 @@ pub(crate) fn unique() -> EventKey {
     EventKey::of(&format!("{:?}", LeaseToken::random().0))
 }
 
-/// Begins handling an event. Panics if the event was not free.
+/// Begins handling an event. Panics if another caller has a lease on the event, or if the event is
+/// done.
 pub(crate) async fn acquire(log: &EventLog, event: &EventKey) -> EventLease {
     match log.begin(event, LEASE, RETENTION).await.unwrap() {
         BeginOutcome::Acquired(lease) => lease,
@@ -149,7 +150,7 @@ async fn a_released_event_is_not_completed() {
 }
 
 /// Asserts that exactly one of many concurrent callers handles the event. Each of these callers
-/// runs in its own task.
+/// runs in a separate task.
 async fn assert_one_effect(log: EventLog) {
     let event = unique();
     let effects = Arc::new(AtomicUsize::new(0));

@@ -53,7 +53,7 @@ async fn leases_and_retention_end_exactly_on_time() {
     acquire(&log, &event).await;
 }
 
-/// The operation takes 5 s of real time, which is its time limit.
+/// The operation fails after 5 s of real time, because 5 s is the time limit.
 #[tokio::test]
 async fn a_store_that_does_not_respond_times_out() {
     let (_, clock) = memory();
@@ -120,7 +120,7 @@ async fn a_full_store_rejects_new_events_and_keeps_known_events() {
     };
     let acquired = store.acquire(&login, LeaseToken([1; 16]), LEASE).await;
     assert!(matches!(acquired, Ok(Acquired::Granted { .. })));
-    // The store evicts an event when its lease can no longer be completed.
+    // The store evicts an event after the time in which the holder can complete the lease.
     clock.advance(Duration::from_secs(3602));
     acquire(&log, &new).await;
     assert_eq!(log.begin(&unique(), LEASE, RETENTION).await, full);

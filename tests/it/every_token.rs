@@ -916,7 +916,7 @@ fn extreme_clocks_cause_no_panic() {
             assert_eq!(verdict(early), claim("iat", Future));
         }
         assert_eq!(verdict(i64::MAX), claim("exp", Past));
-        // At the maximum time, no token is valid, not even a token that never expires.
+        // At the maximum time, the SDK rejects every token, including a token that never expires.
         let for_ever = mint.set("exp", i64::MAX);
         let end = Timestamp::from_unix(i64::MAX);
         assert_eq!(mint.verify_at(&for_ever, end), claim("exp", Past));

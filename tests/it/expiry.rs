@@ -1,4 +1,4 @@
-//! Tests that each record in the store expires at the correct time. Each engine's own tests cover
+//! Tests that each record in the store expires at the correct time. The tests of each engine cover
 //! the removal of expired records.
 
 use std::time::Duration;
@@ -40,7 +40,8 @@ async fn every_record_expires_with_its_session_or_login() {
             use_all_records(&setup).await;
             for (kind, longest) in MAX_LIFETIMES {
                 if setup.engine.ends_with("sealed") && kind == LOGIN_KEY {
-                    // Session keys encrypt pending logins, so no login key is stored.
+                    // Session keys encrypt pending logins. The store therefore contains no login
+                    // key.
                     assert!(setup.store.lifetimes(kind).is_empty());
                     continue;
                 }

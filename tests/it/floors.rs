@@ -8,7 +8,7 @@ use std::{
 };
 
 /// Layers from lowest to highest. Each layer has a list of the layers that it may use. A type that
-/// `lib.rs` re-exports belongs to its own layer.
+/// `lib.rs` re-exports belongs to the layer that defines the type.
 const LAYERS: [(&str, &[&str]); 25] = [
     ("wire", &[]),
     ("clock", &[]),

@@ -188,7 +188,7 @@ fn run(kyc: &MockIssuer, cases: &Value) -> Output {
     output.unwrap()
 }
 
-/// Returns an error that names the missing tool.
+/// Returns an error with the name of the missing tool.
 fn tools() -> Result<(), String> {
     let version = Command::new("node").arg("--version").output();
     let version = version

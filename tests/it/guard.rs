@@ -122,7 +122,8 @@ async fn handler(
     Json(assurance)
 }
 
-/// Omits the scope `kyc`, so that the ID token carries no status and the cache stays empty.
+/// Omits the scope `kyc`. The ID token then contains no status, and the store contains no
+/// verification result.
 fn cold(config: ConfigBuilder) -> ConfigBuilder {
     config.scopes(["openid"])
 }
@@ -134,7 +135,7 @@ fn once(config: ConfigBuilder) -> ConfigBuilder {
         .retry_deadline(Duration::from_secs(5))
 }
 
-/// Omits the tenant key, so that userinfo is the only source.
+/// Omits the tenant key. Userinfo is then the only source of the status.
 fn keyless(kyc: &MockIssuer) -> impl FnOnce(ConfigBuilder) -> ConfigBuilder + use<> {
     let client = kyc.client();
     let (id, secret) = (client.id().to_owned(), client.secret().unwrap().to_owned());
@@ -846,7 +847,7 @@ async fn no_status_is_requested_without_a_session() {
         assert_eq!(page.location().unwrap().path(), "/auth/login");
         let fetch = setup.fetch(&browser, path).await;
         assert_eq!(fetch.assert_status(401).json()["code"], "signed_out");
-        // The challenge names no tier.
+        // The challenge contains no tier.
         assert_eq!(fetch.header("www-authenticate"), Some("Cookie"));
     }
     assert_eq!((setup.asked(), setup.ran()), (0, 0));

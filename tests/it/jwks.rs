@@ -41,7 +41,7 @@ fn token(kyc: &MockIssuer, person: &Person) -> String {
     kyc.mint().access_token(person, kyc.client()).sign()
 }
 
-/// Returns an access token whose header names this `kid`, signed by the mock's own key.
+/// Returns an access token with this `kid` in its header. The mock's key signs the token.
 fn token_by(kyc: &MockIssuer, person: &Person, kid: &str) -> String {
     let kid = kid.to_owned();
     kyc.mint()
@@ -255,7 +255,7 @@ async fn a_missing_key_is_not_fetched_again_for_a_minute() {
     }
 }
 
-/// KYCPort may sign with a key before its key set contains the key.
+/// KYCPort may sign with a new key before the published key set contains the key.
 #[tokio::test]
 async fn a_missing_key_of_the_token_endpoint_is_fetched_again_at_the_next_login() {
     let (kyc, app, ada) = stopped_clock_mock().await;
@@ -312,7 +312,7 @@ async fn a_spent_fetch_budget_causes_unavailable_and_delays_no_login() {
     assert_rejected(verify(&app, &new).await, ProviderError::KeyBudget);
     kyc.requests(Endpoint::Jwks).assert_count(2);
 
-    // The verification of tokens from the token endpoint has its own fetch budget.
+    // Tokens from the token endpoint have a separate fetch budget.
     sign_in(&kyc, &app, &ada).await.unwrap();
     kyc.requests(Endpoint::Jwks).assert_count(3);
     verify(&app, &new).await.unwrap();
@@ -812,7 +812,7 @@ async fn without_keys_the_callback_page_offers_a_retry() {
 
 #[tokio::test]
 async fn a_short_max_age_still_caches() {
-    // The client sends at most one request per minute, regardless of the number of tokens.
+    // The client sends at most one request per minute, for any number of tokens.
     let (kyc, app, ada) = stopped_clock_mock().await;
     kyc.switch(|switches| switches.cache_max_age = Some(seconds(1)));
     for _ in 0..50 {

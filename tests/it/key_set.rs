@@ -172,8 +172,8 @@ fn only_ed25519_verification_keys_are_accepted() {
             let keys = keys(&set);
             let token = ID.header_set("kid", "good");
             let judged = ID.verify_with(&token, &keys, AlgorithmNames::default(), now());
-            // Another key signed this token, so the client finds the named key and rejects the
-            // signature.
+            // The client finds the key with the `kid` of the token. The client rejects the
+            // signature, because another key signed the token.
             assert_eq!(judged, Err(R::Signature), "{name}");
         }
     }

@@ -23,7 +23,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// Instance of the app, with its own connection to the store.
+/// Instance of the app, with a separate connection to the store.
 struct Instance {
     visitor: Visitor,
     store: RecordingStore,

@@ -1,4 +1,5 @@
-//! Tests with two relying parties on one store. Each relying party reads only its own records.
+//! Tests with two relying parties on one store. No relying party reads records of the other relying
+//! party.
 
 use kycport::{
     KycTier, RelyingParty, RunningApp,

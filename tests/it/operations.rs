@@ -89,7 +89,7 @@ async fn every_log_event_of_a_request_contains_the_reference() {
     assert_eq!(span.value("reference"), reference);
     assert_eq!(span.value("outcome"), "unknown");
     assert_eq!(span.value("tier"), "t2");
-    // The call to KYCPort runs in its own task and still belongs to the span of the request.
+    // The call to KYCPort runs in a separate task and still belongs to the span of the request.
     let [call] = &observed.of("kycport.call.rejected")[..] else {
         panic!("expected one rejected call");
     };

@@ -1,6 +1,6 @@
 //! Tests that the app survives an outage of the store servers or of KYCPort. During an outage, the
-//! app accepts no request without a session and signs no person out. The app also does not report a
-//! failed operation as done.
+//! app rejects every request that needs a session, and does not sign any person out. The app also
+//! does not report a failed operation as done.
 
 use std::time::Duration;
 

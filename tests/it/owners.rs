@@ -158,8 +158,8 @@ async fn a_session_stored_under_another_owner_is_rejected() {
         let eve_owner = sessions.iter().find(|(owner, ..)| *owner != own[0].0);
         let eve_owner = eve_owner.unwrap().0;
 
-        // An attacker stores Ada's session under Eve's owner, next to the assurance and the fence
-        // of Eve. A fence is the lowest mark that is still valid.
+        // An attacker stores Ada's session under Eve's owner id, next to Eve's verification result
+        // and Eve's fence. A fence is the lowest mark that is still valid.
         let key = forged(&ada_key, &eve_key);
         for (_, place, entry) in &own {
             let place = RecordKey::new(place.family, record_id(&key));

@@ -39,7 +39,7 @@ async fn a_request_loop_of_one_person_uses_a_bounded_part_of_the_quota() {
         );
         app.assert_admits_fresh(&of_ada).await;
         app.assert_admits(&of_ada).await;
-        // The budget grows again with time.
+        // The budget increases again after some time.
         setup.pass(Duration::from_secs(3), &[]);
         let asked = setup.asked();
         app.ask(path, &of_eve).await;
@@ -69,7 +69,7 @@ async fn after_a_429_other_people_and_sensitive_actions_keep_their_quota() {
         assert_eq!(app.ask("/guarded", &of_eve).await, unknown_status());
     }
     assert_eq!(setup.asked(), asked);
-    // The requests of Eve block neither the requests of Ada nor sensitive actions of Eve.
+    // Eve's requests do not block Ada's requests. They also do not block Eve's sensitive actions.
     app.assert_admits(&of_ada).await;
     assert_ne!(app.ask("/fresh", &of_eve).await, unknown_status());
     assert_eq!(setup.asked(), asked + 2);

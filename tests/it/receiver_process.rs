@@ -1,4 +1,4 @@
-//! Webhook receiver in its own process, which tests can kill and restart. The test binary starts
+//! Webhook receiver in a separate process, which tests can kill and restart. The test binary starts
 //! itself again and runs only the test that is the receiver.
 
 use std::{
@@ -34,9 +34,9 @@ pub(crate) struct ReceiverProcess {
 }
 
 impl ReceiverProcess {
-    /// Starts the receiver process. `holder` names this run of the process. `lease` is the time for
-    /// which a dead process still holds an event. The deadline of the handlers is 2 s shorter than
-    /// the lease.
+    /// Starts the receiver process. `holder` is the name of this run of the process. `lease` is the
+    /// time for which a killed process still has the lease on its event. The deadline of the
+    /// handlers is 2 s shorter than the lease.
     pub(crate) fn start(kind: Kind, port: u16, holder: &str, lease: Duration) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--ignored", "--exact", "receiver_process::a_receiver"])

@@ -1,4 +1,4 @@
-//! Store with faults. The store also records the writes, so that a test can inspect and change
+//! Store with faults. The store also remembers the writes. A test can therefore inspect and change
 //! records directly.
 
 use std::{
@@ -244,7 +244,7 @@ impl RecordingStore {
             .collect()
     }
 
-    /// Changes the JSON of the records of this record kind directly in the store.
+    /// Changes the JSON of all records of this kind directly in the store.
     pub(crate) async fn rewrite(&self, kind: Kind, change: impl Fn(&mut Value)) {
         self.replace(kind, |body| {
             let mut value = serde_json::from_slice(&body[1..]).unwrap();
@@ -254,7 +254,7 @@ impl RecordingStore {
         .await;
     }
 
-    /// Changes the bytes of the records of this record kind directly in the store.
+    /// Changes the bytes of all records of this kind directly in the store.
     pub(crate) async fn replace(&self, kind: Kind, change: impl Fn(&[u8]) -> Vec<u8>) {
         for (owner, key, entry) in self.entries(|key| Kind::Record(key.family) == kind).await {
             let write = Write {

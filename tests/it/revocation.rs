@@ -1,5 +1,5 @@
 //! Tests that a revocation takes effect even if it happens during another operation. A revoked
-//! session does not return, and a login whose lock is older than the revocation creates no session.
+//! session stays revoked. A login that acquired its lock before the revocation creates no session.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -149,7 +149,8 @@ async fn a_login_locked_before_the_revocation_creates_no_session() {
             assert_login_revoked(&page);
             assert_nothing_is_left(&setup, &browser).await;
             setup.store.heal();
-            // The app has redeemed the code. A reload gets a response that says so.
+            // The app has redeemed the code. After a reload, the response says that the login was
+            // used.
             let again = browser.open(&callback).await.unwrap();
             again.assert_status(400);
         }
@@ -197,7 +198,8 @@ async fn a_session_that_was_just_written_is_also_revoked() {
             (Op::List, SESSION),
             (Op::Settle, LOGIN),
         ] {
-            // The store has no assurance of the person, so the first write creates the session.
+            // The store has no verification result about the person. The first write therefore
+            // creates the session.
             let eve = setup
                 .kyc
                 .person(&format!("eve-{op:?}").to_lowercase())
@@ -227,8 +229,8 @@ async fn a_session_that_was_just_written_is_also_revoked() {
 async fn a_login_with_two_write_attempts_is_revoked_between_them() {
     // Covers threat case 98.
     everywhere(async |setup| {
-        // The store has an assurance of the person, so the first attempt to write the session
-        // conflicts.
+        // The store has a verification result about the person. The first attempt to write the
+        // session therefore conflicts.
         let before = signed_in(&setup).await;
         let (browser, callback) = started(&setup).await;
         let gate = setup.store.hold_after(Op::Write, SESSION);
@@ -404,7 +406,8 @@ async fn simultaneous_logout_and_revocation_both_succeed() {
 async fn two_simultaneous_logins_are_both_valid_and_both_revoked() {
     // Covers threat cases 97, 98.
     everywhere(async |setup| {
-        // The store has no assurance of the person, and both logins are about to write.
+        // The store has no verification result about the person, and both logins are about to
+        // write.
         let (one, one_callback) = started(&setup).await;
         let (other, other_callback) = started(&setup).await;
         let gate = setup.store.hold(Op::Write, SESSION);

@@ -386,7 +386,7 @@ async fn sealing_can_be_enabled_while_sessions_exist() {
                 200
             );
         }
-        // The app has also read the assurance.
+        // The app has also read the person's verification result.
         setup.kyc.requests(Endpoint::Status).assert_count(0);
         let after = setup.signed_in(&rolling, &setup.ada).await;
         assert_eq!(status(&rolling, &after, "/auth/me").await, 200);
@@ -512,8 +512,8 @@ async fn removing_a_key_early_ends_sessions_and_makes_the_assurance_unknown() {
             "the app deleted the record"
         );
 
-        // The ID token does not replace an unreadable assurance. A guard requests the status from
-        // KYCPort.
+        // The ID token does not replace an unreadable verification result. A guard requests the
+        // status from KYCPort.
         let unreadable = setup.store.bodies(ASSURANCE).await;
         let browser = setup.signed_in(&new, &setup.ada).await;
         assert_eq!(setup.store.bodies(ASSURANCE).await, unreadable);

@@ -35,7 +35,7 @@ redis-server --port "$PORT" --bind 127.0.0.1 --dir "$dir" --save "" --appendonly
 "#;
 
 /// The script sends `QUIT`, because `KILL` does not remove the shared memory of Postgres. The
-/// script sends `CONT` first, so that a suspended server handles `QUIT`.
+/// script sends `CONT` first, because a suspended server does not handle `QUIT`.
 const POSTGRES: &str = r#"
 dir=${KEEP:-$(mktemp -d)}
 mkdir -p "$dir" && cd "$dir" || exit 1
@@ -214,8 +214,8 @@ impl Server {
         self.signal("CONT");
     }
 
-    /// Sends a signal to each process of the server, parents first, so that no new process is
-    /// created.
+    /// Sends a signal to each process of the server. The parents get the signal first, because a
+    /// parent could create new processes.
     fn signal(&self, signal: &str) {
         let mut parents = vec![self.watchdog.id()];
         while !parents.is_empty() {
@@ -223,7 +223,7 @@ impl Server {
             for process in &parents {
                 let mut kill = Command::new("sh");
                 kill.args(["-c", &format!("kill -{signal} {process}")]);
-                // A process that has ended meanwhile causes no error.
+                // The function ignores a process that has already ended.
                 let _ = kill.stderr(Stdio::null()).status().unwrap();
             }
         }

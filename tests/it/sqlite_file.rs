@@ -5,7 +5,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-/// SQLite file in its own directory. Dropping this value removes the directory.
+/// SQLite file in a separate directory. Dropping this value removes the directory.
 #[derive(Debug)]
 pub(crate) struct SqliteFile(PathBuf);
 

@@ -18,7 +18,7 @@ async fn mock() -> (MockIssuer, Person) {
     (kyc, ada)
 }
 
-/// Creates a client with very short pauses, so that the tests are fast.
+/// Creates a client with very short pauses, because the tests must be fast.
 fn client(kyc: &MockIssuer) -> RelyingParty {
     client_within(kyc, Duration::from_secs(20))
 }

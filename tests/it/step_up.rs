@@ -256,7 +256,7 @@ async fn a_step_up_completed_by_another_person_changes_nothing() {
     let visit = visit.header("sec-fetch-mode", "cors").stay();
     let fetch = visit.send().await.unwrap();
     assert_eq!(fetch.json()["code"], "subject_mismatch");
-    // The app does not store Eve's assurance for Ada.
+    // The app does not store Eve's verification result for Ada.
     let fetch = setup
         .browser
         .fetch(setup.app.url("/guarded"))
@@ -362,7 +362,7 @@ async fn a_step_up_returns_only_to_this_app() {
         let path = format!("/auth/step-up?tier=t2&return_to={return_to}");
         let page = setup.verify(&path, Verification::Pass).await;
         assert_eq!(page.url().as_str(), setup.app.url("/"), "{return_to}");
-        // The page that names the missing tier also causes no open redirect.
+        // The page about the missing tier also causes no open redirect.
         setup.ada.set_tier(KycTier::T1);
         let page = setup.verify(&path, Verification::Skip).await;
         page.assert_status(401);

@@ -366,7 +366,7 @@ async fn the_idle_time_starts_at_the_recorded_activity() {
     }
 }
 
-/// Returns the names and types of the members of a value.
+/// Returns the name and the type of each member in a value.
 fn shape(value: &Value) -> Value {
     match value {
         Value::Object(members) => members
@@ -477,8 +477,8 @@ async fn records_of_a_newer_format_are_unreadable_and_kept() {
         assert_eq!(today.status("/auth/me").await, 401);
         assert_eq!(today.status("/vault").await, 401);
         assert_eq!(today.status("/guarded").await, 401);
-        // The key that seals logins is also unreadable, so the app neither starts nor completes a
-        // login.
+        // The key that seals logins is also unreadable. The app therefore cannot start or complete
+        // a login.
         let login = today.browser.open(today.url("/auth/login")).await;
         login.unwrap().assert_status(503);
         assert_eq!(today.status(&old.callback()).await, 503);

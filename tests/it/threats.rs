@@ -9,10 +9,10 @@ use std::{
 
 const LAST_CASE: u32 = 140;
 
-/// Cases without a test. The SDK has no route for such a request.
+/// Cases without a test. The SDK has no route for the requests of these cases.
 const WITHOUT_TEST: &[u32] = &[113];
 
-/// Row of a table: a case, and the tests that it names.
+/// Row of a table: a case, and the tests that the row cites.
 struct Row {
     case: u32,
     tests: Vec<String>,

@@ -514,7 +514,7 @@ async fn a_rejection_keeps_its_error_code_and_hides_its_description() {
         matches!(&error, LoginError::Exchange(ExchangeError::Rejected { code, .. }) if code == "invalid_grant"),
         "{error:?}"
     );
-    // A 403 without an error code has its own remedy (K23).
+    // A 403 without an error code has a specific remedy (K23).
     for body in [json!({ "detail": CANARY }).to_string(), String::new()] {
         let app = relying_party(&kyc);
         let fault = kyc
@@ -568,7 +568,7 @@ async fn rejections_of_the_strict_mock_are_typed() {
         "{error:?}"
     );
     assert!(!format!("{error:?}{error}").contains("wrong-secret"));
-    // The error page names the cause.
+    // The error page contains the cause.
     let page_app = kyc
         .serve(|config| tenant_app(config.client_secret("wrong-secret")))
         .await

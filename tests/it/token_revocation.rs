@@ -13,7 +13,7 @@ use crate::recording_store::{Op, TOKENS, TestApp, setup_on};
 
 type Fields = BTreeMap<String, String>;
 
-/// Revocation endpoint of KYCPort. The mock has no such endpoint.
+/// Revocation endpoint of KYCPort. The mock has no revocation endpoint.
 #[derive(Clone)]
 struct Revocations {
     sent: mpsc::UnboundedSender<Fields>,
@@ -39,8 +39,8 @@ async fn revoke(Extension(revocations): Extension<Revocations>, Form(fields): Fo
     revocations.may_respond.acquire().await.unwrap().forget();
 }
 
-/// Starts an app. KYCPort issues refresh tokens. If `is_advertised` is true, KYCPort also names a
-/// revocation endpoint.
+/// Starts an app. KYCPort issues refresh tokens. If `is_advertised` is true, the discovery document
+/// also contains a revocation endpoint.
 async fn setup(is_advertised: bool) -> (TestApp, Revocations, (RunningApp, Option<Fault>)) {
     let (sent, received) = mpsc::unbounded_channel();
     let revocations = Revocations {

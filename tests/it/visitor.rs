@@ -8,7 +8,7 @@ use url::{Position, Url, form_urlencoded};
 /// Name of the session cookie.
 pub(crate) const SESSION_COOKIE: &str = "__Host-kycport";
 
-/// Prefix of the names of login cookies.
+/// Prefix of each login cookie's name.
 pub(crate) const LOGIN_COOKIES: &str = "__Host-kycport-login-";
 
 /// Client for an app and its issuer.

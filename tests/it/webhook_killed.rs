@@ -22,7 +22,8 @@ use crate::{
 /// Duration of the lease on an event. A killed receiver blocks the event until the lease ends.
 const LEASE: Duration = Duration::from_secs(5);
 
-/// Waits. The test waits in real time, because the servers have their own clocks.
+/// Waits. The test waits in real time, because each server uses a clock that the test cannot
+/// change.
 #[expect(
     clippy::disallowed_methods,
     reason = "a test cannot set a server's clock"
@@ -262,7 +263,7 @@ async fn an_event_survives_a_redis_outage_between_lease_and_completion() {
     assert_eq!(handler.effects(), ["evt_1", "evt_2", "evt_3"]);
 
     server.start_again();
-    // The store has kept its records. The event that no receiver began is free.
+    // The store still has all records. No receiver has a lease on the event that no receiver began.
     for id in ["evt_1", "evt_2", "evt_4"] {
         let in_flight = until_accepted(&client, &url, id, LEASE_ON_REDIS).await;
         assert_eq!(in_flight, 0, "{id}");

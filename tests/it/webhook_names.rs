@@ -211,8 +211,8 @@ async fn a_delivery_costs_a_known_number_of_operations() {
             .serve(receiver(&party, &handler).build().unwrap())
             .await;
         let store = &setup.store;
-        // The store has no assurance of Ada. The event changes no record, and the app stores the
-        // response of KYCPort.
+        // The store has no verification result about Ada. The event changes no record, and the app
+        // stores the response of KYCPort.
         assert_eq!(setup.deliver(&app, "evt_1").await.0, 200);
         let first = [
             (Op::Acquire, 1),
@@ -238,8 +238,8 @@ async fn a_delivery_costs_a_known_number_of_operations() {
             (Op::Settle, 1),
         ];
         assert_operations(store, &rejected, "rejected");
-        // The receiver needs no store operation for an event of an unknown type without a person,
-        // and for a forged request.
+        // The receiver needs no store operation for a forged request. The receiver also needs no
+        // store operation for an event of an unknown type without a person.
         let mut unknown = event;
         unknown["id"] = json!("evt_4");
         unknown["type"] = json!("kyc.something_new");

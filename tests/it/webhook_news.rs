@@ -1,5 +1,5 @@
 //! Tests that a webhook event changes the verification status in active sessions. An event can
-//! lower the assurance of a session but can never raise the assurance.
+//! lower the stored status of a person, but never improves the stored status.
 
 use std::{sync::Arc, time::Duration};
 
@@ -163,7 +163,7 @@ async fn an_unknown_event_about_a_person_triggers_a_status_request() {
     drop(fault);
     assert_eq!(setup.deliver(&event).await.0, 200);
     assert_eq!(setup.recorded_status().await, "rejected");
-    // The receiver cannot request a status, because the event names no person.
+    // The receiver cannot request a status, because the event contains no person.
     setup.kyc.forget_requests();
     event["data"] = json!({});
     assert_eq!(setup.deliver(&event).await.0, 200);

@@ -1,5 +1,5 @@
 //! Tests that a receiver does not acknowledge an event if the store does not confirm its result.
-//! Sessions would otherwise use the previous result until it is stale.
+//! Without the redelivery, sessions would use the previous result until the result is stale.
 
 use std::sync::Arc;
 
@@ -17,9 +17,9 @@ use crate::{
 /// Fault of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum StoreFault {
-    /// The store rejects writes of assurances and accepts writes of other records.
+    /// The store rejects writes of verification results and accepts writes of other records.
     RefusesWrites,
-    /// The store never responds to a write of an assurance.
+    /// The store never responds to a write of a verification result.
     Hangs,
     /// The store performs the write, but its response is lost.
     LosesAnswers,

@@ -376,7 +376,7 @@ async fn a_redelivered_event_takes_effect_once() {
         );
     }
     assert_eq!(setup.deliver(&event).await.0, 200);
-    // The receiver identifies an event by its ID, regardless of the other bytes.
+    // The receiver identifies an event only by the event ID.
     let mut same = event.clone();
     same["data"]["kyc_status"] = json!("rejected");
     assert_eq!(setup.deliver(&same).await.0, 200);
@@ -587,8 +587,8 @@ async fn an_unknown_event_type_is_acknowledged() {
     event["type"] = json!("kyc.\u{1b}[31msomething_new\r\n");
     assert_eq!(setup.deliver(&event).await.0, 200);
     assert!(setup.handler.begun().is_empty());
-    // The receiver reads and writes the assurance of the person in the event. The receiver stores
-    // no event.
+    // The receiver reads and writes the verification result of the person in the event. The
+    // receiver stores no event.
     assert_eq!(setup.store.operations(), 2);
 
     let setup = ReceiverTest::with(|it| it.unknown_events(UnknownEventPolicy::Handle)).await;

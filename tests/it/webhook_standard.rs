@@ -38,7 +38,7 @@ async fn deliveries_by_standard_webhooks_reach_the_handler_once() {
     hooks.deliveries().assert_delivered().assert_count(1);
     let id = hooks.deliveries().last().unwrap().event_id().to_owned();
     assert_eq!(handler.effects(), [id.as_str()]);
-    // A redelivery has a new signature and the same ID, so the event takes effect once.
+    // A redelivery has a new signature and the same ID. The event therefore takes effect only once.
     hooks.repeat(hooks.deliveries().last().unwrap());
     hooks.settled().await;
     assert_eq!(hooks.deliveries().last().unwrap().status(), Some(200));

@@ -101,7 +101,7 @@ async fn with_a_public_url_every_client_needs_the_admin_token() {
 #[tokio::test]
 async fn a_remote_client_with_a_local_host_header_is_rejected() {
     // The test needs an address of this machine that other machines can reach. Without a network,
-    // the machine has no such address.
+    // the machine has only loopback addresses.
     let probe = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
     if probe.connect("192.0.2.1:9").is_err() {
         return;
@@ -292,7 +292,7 @@ async fn the_openapi_document_matches_the_served_api() {
         };
         for method in methods {
             let operation = &operations[method.to_lowercase()];
-            // Send an invalid body, so that the request changes nothing.
+            // Send an invalid body. The request then has no effect.
             let request = if matches!(method, "GET" | "DELETE") {
                 admin.request(method, &format!("{below}?unknown-field"))
             } else {

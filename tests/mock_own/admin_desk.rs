@@ -17,7 +17,7 @@ impl AdminClient {
     pub(crate) fn with(kyc: MockIssuer) -> Self {
         Self {
             kyc,
-            // Opens a new connection for each request, so that the client does not reuse a
+            // Opens a new connection for each request. The client therefore does not reuse a
             // connection to a stopped server.
             http: Client::builder()
                 .no_proxy()

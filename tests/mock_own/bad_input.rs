@@ -110,7 +110,8 @@ fn assert_error_redirect(page: &Page, row: &Row<'_>, what: &str) {
     }
 }
 
-// case 136: The unmodified requests must succeed. If they failed, the table would prove nothing.
+// case 136: The unmodified requests must succeed. If an unmodified request failed, the rows of the
+// table would be meaningless.
 #[tokio::test]
 async fn unmodified_requests_succeed() {
     for (to, status) in [
@@ -155,7 +156,7 @@ impl BadInputTest {
             .header("authorization", &format!("Bearer {}", tenant.api_key()))
             .json(&json!({ "person_id": bob.id(), "level": "t2" }));
         let case = visit.fetch().send().await.unwrap().json()["id"].clone();
-        // Remove the browser session, so that `prompt=none` fails.
+        // Remove the browser session. A login with `prompt=none` then fails.
         let code = issuer.code().await;
         issuer.browser.clear_cookies();
         Self {

@@ -1,4 +1,4 @@
-//! Helpers of the tests of the case engine. The client sends each request as raw bytes.
+//! Helpers for the tests of the case engine. The client sends each request as raw bytes.
 
 use kycport::{
     KycStatus, KycTier,

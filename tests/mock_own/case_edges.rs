@@ -74,7 +74,7 @@ async fn a_too_large_upload_is_rejected_while_the_client_is_still_sending() {
         received.ends_with("{\"error\":\"file_too_large\"}"),
         "{received}"
     );
-    // The mock continues to read, so that a connection reset does not arrive before the response.
+    // The mock continues to read. Otherwise a connection reset could arrive before the response.
     for _ in 0..16 {
         socket.write_all(&piece).await.unwrap();
     }

@@ -224,8 +224,8 @@ async fn a_request_without_a_host_is_rejected() {
     }
 }
 
-/// RFC 6749 section 5.2, RFC 9110 section 15.5.2: The challenge names a scheme that the client can
-/// use.
+/// RFC 6749 section 5.2, RFC 9110 section 15.5.2: The challenge contains a scheme that the client
+/// can use.
 #[tokio::test]
 async fn the_token_endpoint_challenge_names_a_usable_scheme() {
     let issuer = TestIssuer::new().await;
@@ -246,7 +246,7 @@ async fn the_token_endpoint_challenge_names_a_usable_scheme() {
     let post = "ClientSecretPost realm=\"token\"";
     assert_eq!(challenge("").await, post);
     assert_eq!(challenge("Bearer abc").await, post);
-    // The challenge names Basic, because the client used Basic.
+    // The challenge contains Basic, because the client used Basic.
     assert_eq!(challenge("basic YTpi").await, "Basic realm=\"token\"");
     issuer.kyc.switch(|it| it.accept_basic = true);
     assert_eq!(challenge("").await, "Basic realm=\"token\"");

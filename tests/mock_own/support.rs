@@ -1,4 +1,4 @@
-//! Helpers of the tests of the mock.
+//! Helpers for the tests of the mock.
 
 use kycport::mock::{Browser, Client, Endpoint, MockIssuer, Page, Person};
 use url::Url;

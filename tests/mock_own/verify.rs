@@ -37,8 +37,8 @@ async fn a_person_below_the_requested_tier_can_verify() {
     let issuer = TestIssuer::new().await;
     let waits = Verification::Pending;
     for (status, tier, requested_tiers, verification, then, reaches, acr) in [
-        // The client requested no tier, or the person's tier is high enough. The form then changes
-        // nothing.
+        // The client requested no tier, or the person's tier is high enough. The form then has no
+        // effect.
         (Verified, T1, "", Fail, Verified, T1, Some("t1")),
         (Verified, T2, "t2", Fail, Verified, T2, Some("t2")),
         (Verified, T3, "t2", Pass, Verified, T3, Some("t3")),

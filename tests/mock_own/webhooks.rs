@@ -266,7 +266,7 @@ async fn tenants_get_events_of_visible_persons_with_their_own_secret() {
     assert_eq!(got.len(), 2);
     let events = setup.events().await;
     assert_eq!(events.len(), 1);
-    // Each tenant has its own list of deliveries.
+    // Each tenant has a separate list of deliveries.
     setup.hooks.deliveries().assert_count(1);
     other.deliveries().assert_count(2);
     other.forget_deliveries();
@@ -481,7 +481,8 @@ async fn a_delivery_is_signed_by_standard_webhooks_if_switched_on() {
     );
     for got in &got {
         assert!(got.headers.get("x-kycport-signature").is_none());
-        // Sign the delivery with the library of the authors of Standard Webhooks.
+        // Sign the delivery with the library `standardwebhooks`, whose authors wrote the
+        // specification.
         let signed = [&new, &old].map(|secret| {
             let signer = standardwebhooks::Webhook::new(secret).unwrap();
             let time = got.header("webhook-timestamp").parse().unwrap();

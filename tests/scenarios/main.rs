@@ -1,5 +1,5 @@
-//! Scenarios of a tenant at KYCPort. They run against the mock, or against the issuer that the
-//! environment names. See `target.rs`.
+//! Scenarios of a tenant at KYCPort. The scenarios run against the mock, or against the issuer in
+//! the environment variables. See `target.rs`.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -210,7 +210,7 @@ fn the_environment_selects_another_issuer() {
         .unwrap();
     let text = String::from_utf8_lossy(&suite.stdout) + String::from_utf8_lossy(&suite.stderr);
     assert!(suite.status.success(), "{text}");
-    // Only the scenarios that need a controllable person are skipped.
+    // The suite skips only the scenarios that need a controllable person.
     assert_eq!(text.matches("SKIPPED").count(), 4, "{text}");
     assert!(kyc.requests(kycport::mock::Endpoint::DecideCase).count() > 0);
 }

@@ -3,8 +3,8 @@
 //! The scenarios run against the mock, or with `KYCPORT_SCENARIOS=environment` against the issuer
 //! in an app's own variables (`KYCPORT_CLIENT_ID`, `KYCPORT_CLIENT_SECRET`, `KYCPORT_REDIRECT_URI`,
 //! …). Two more variables exist. `KYCPORT_SCENARIO_PERSON` is a `person_id` that the tenant sees.
-//! `KYCPORT_SCENARIO_CASES=open` allows a case to be opened and decided for that person. With the
-//! environment, scenarios that need a controllable person print a message and are skipped.
+//! `KYCPORT_SCENARIO_CASES=open` allows the scenarios to open and decide a case for that person.
+//! With the environment, scenarios that need a controllable person print a message and are skipped.
 
 use std::{env, io::Write as _};
 
@@ -173,7 +173,7 @@ impl ControlledPerson<'_> {
     }
 }
 
-/// Returns whether the environment names the issuer.
+/// Returns whether the environment variables select the issuer.
 pub(crate) fn uses_environment() -> bool {
     env::var("KYCPORT_SCENARIOS").is_ok_and(|it| it == "environment")
 }

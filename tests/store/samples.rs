@@ -54,7 +54,7 @@ pub(crate) fn put_for(key: RecordKey, condition: Condition, keep_for: Duration) 
     }
 }
 
-/// Waits in real time, because the engine has its own clock.
+/// Waits in real time, because a test cannot change the clock of the engine.
 #[expect(
     clippy::disallowed_methods,
     reason = "a test cannot set the clock of the store"

@@ -91,7 +91,7 @@ impl Balancer {
         };
     }
 
-    /// Returns how often an instance broke a connection without being killed.
+    /// Returns how often a running instance broke a connection.
     pub(crate) fn broken_off(&self) -> usize {
         self.0.broken_off.load(Ordering::SeqCst)
     }

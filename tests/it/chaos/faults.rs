@@ -26,8 +26,8 @@ pub(crate) async fn start(spec: &AppSpec) -> AppProcess {
     started.await.unwrap()
 }
 
-/// Kills and restarts the instances in turn until the scenario ends. Returns the running instances,
-/// so that the caller can wait for pending requests.
+/// Kills and restarts the instances in turn until the scenario ends. Returns the running instances.
+/// The caller can then wait for pending requests.
 #[expect(clippy::disallowed_methods, reason = "the scenario runs in real time")]
 pub(crate) async fn kill_instances(
     scenario: Arc<Scenario>,

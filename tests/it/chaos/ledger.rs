@@ -101,8 +101,8 @@ impl Ledger {
         }
     }
 
-    /// Records a response. Reports a violation if the rules forbid this response. `what` names the
-    /// request in the report.
+    /// Records a response. Reports a violation if the rules forbid this response. `what` is the
+    /// name of the request in the report.
     pub(crate) fn answered(&self, what: &str, answer: &Answer) {
         *self.lock().statuses.entry(answer.status).or_default() += 1;
         if answer.header(OWN).is_some() {

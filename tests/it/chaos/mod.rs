@@ -171,7 +171,7 @@ async fn run_user(user: &Arc<User>, is_below: bool, end: End) {
     tokio::join!(actions, user.keep_requesting(&enough));
 }
 
-/// Waits in real time, because the instances have their own clocks.
+/// Waits in real time, because the test cannot change the clocks of the instances.
 #[expect(
     clippy::disallowed_methods,
     reason = "a test cannot set a server's clock"

@@ -236,7 +236,7 @@ impl User {
             };
             may_have_arrived |= back.header(SECOND).is_some();
             match (back.status, back.cookie(SESSION_COOKIE)) {
-                // If the status cannot be read after a step-up, the session exists all the same.
+                // After a step-up, the session exists even if the app cannot read the status.
                 (303 | 503, Some(key)) if !key.is_empty() => {
                     if let Some(old) = &old {
                         old.is_over.raise();

@@ -1,5 +1,5 @@
-//! Tests that the app rotates secrets without a restart. The app never replaces a working secret by
-//! a secret that does not work, and no login fails.
+//! Tests that the app rotates secrets without a restart. The app never replaces a valid secret by
+//! an invalid secret, and no login fails.
 
 mod app;
 mod client_secret;

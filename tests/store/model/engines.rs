@@ -1,4 +1,4 @@
-//! Tests that compare the model with engines that have their own clock.
+//! Tests that compare the model with engines whose clock a test cannot change.
 
 use kycport::store::{
     MemoryStore, PostgresStore, RedisStore, SqliteStore, Store, TowerSessionsStore,

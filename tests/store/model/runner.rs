@@ -243,8 +243,8 @@ impl<'a> Runner<'a> {
             Time::Real { waits: 0 } => {}
             Time::Real { waits } => {
                 *waits -= 1;
-                // Short-lived records are written and expire within this step, so that the speed of
-                // the machine has no effect.
+                // The runner writes short-lived records and waits for their expiry within this
+                // step. The speed of the machine therefore has no effect.
                 self.write(true).await;
                 self.acquire(true).await;
                 #[expect(clippy::disallowed_methods, reason = "the store has its own clock")]

@@ -36,7 +36,7 @@ struct Pooler {
 }
 
 impl Pooler {
-    /// Starts a pooler with few connections to the server, so that clients share them.
+    /// Starts a pooler with few connections to the server. Clients then share these connections.
     fn start(server: &Server, ignored: &str) -> Option<Self> {
         let program = program()?;
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -14,7 +14,7 @@ use kycport::store::{
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// The operation fails and changes nothing.
+    /// The operation fails without an effect.
     Fails,
     /// The operation takes effect and returns an error.
     LosesAnswer,

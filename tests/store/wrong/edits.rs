@@ -15,7 +15,8 @@ use kycport::{
 
 use super::{Mutant, Result, violated_rule};
 
-/// Changes to arguments and results of a store. The default changes nothing.
+/// Changes to arguments and results of a store. By default, all arguments and results stay
+/// unchanged.
 #[derive(Clone, Copy)]
 struct Edits {
     owner: fn(&mut Owner),

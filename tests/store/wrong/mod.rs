@@ -182,7 +182,7 @@ async fn violates_with(mutant: impl Mutant, clock: &TestClock, rule: &str) {
     assert_eq!(violated_rule(mutant, clock).await, Some(rule));
 }
 
-/// Mutant that changes nothing.
+/// Mutant that replaces no operation.
 struct Unchanged;
 
 impl Mutant for Unchanged {}

@@ -41,7 +41,7 @@ async fn the_suite_detects_a_partly_applied_batch() {
     violates(HalfABatch, rule).await;
 }
 
-/// Stops at the first condition that does not hold, without undoing earlier writes.
+/// Stops at the first condition that does not hold, and keeps the earlier writes of the batch.
 struct OneByOne;
 
 #[async_trait]
