@@ -187,7 +187,7 @@ impl RelyingParty {
     ///
     /// Returns the number of removed secrets. From now on, the receiver rejects signatures of
     /// removed secrets, even if the newest secret is not proven yet. A reload does not restore a
-    /// removed secret. A restart restores a removed secret if the configuration still names the
+    /// removed secret. If the configuration still contains a removed secret, a restart restores the
     /// secret.
     pub fn remove_previous_webhook_secrets(&self) -> usize {
         self.secrets.webhook.remove_previous()

@@ -24,7 +24,7 @@ pub struct Applicant {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ApplicantError {
-    /// The name is the name of a verdict, and only KYCPort computes verdicts.
+    /// The field has the name of a verdict, and only KYCPort computes verdicts.
     #[error("the name of a field is the name of a verdict, and only KYCPort computes verdicts")]
     Verdict,
     /// The name contains characters other than `a` to `z`, digits and `_`, or is longer than 64
@@ -120,8 +120,9 @@ const VERDICT_WORDS: [&str; 24] = [
     "similarity",
     "dedup",
 ];
-/// Words that make a name a verdict only alone or together with a word of [`CHECKED`]. Other names
-/// with these words are allowed, such as `marital_status`.
+/// Ambiguous words. A name with one of these words is a verdict only if the name has no other word,
+/// or also contains a word of [`CHECKED`]. Other names with these words are allowed, such as
+/// `marital_status`.
 const VERDICT_NAMES: [&str; 7] = [
     "status", "result", "results", "match", "passed", "level", "tier",
 ];

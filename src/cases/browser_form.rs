@@ -1,4 +1,5 @@
-//! Form of a browser's upload, which is read part by part. Nothing is buffered or stored.
+//! Form of a browser's upload, which is read part by part. The crate does not buffer or store any
+//! part.
 
 use std::{
     collections::{BTreeSet, VecDeque},

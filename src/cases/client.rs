@@ -165,9 +165,9 @@ impl CaseClient {
     /// request, the client opens every file, and checks its size and the type of its content.
     /// Maximum size: 20 MiB.
     ///
-    /// The client sends the upload once, within 120 s. The client sends the upload again only if
-    /// the connection could not be made, or if KYCPort rejects the API key and a new key is
-    /// available. For each attempt, the client opens the files again.
+    /// Maximum time for an upload: 120 s. The client repeats the upload only if the connection
+    /// could not be made, or if KYCPort rejects the API key and a new key is available. For each
+    /// attempt, the client opens the files again.
     ///
     /// # Errors
     /// Returns [`CaseError::Upload`] if KYCPort would reject a file, or if a file cannot be read to
@@ -211,7 +211,7 @@ impl CaseClient {
         Ok(received.received)
     }
 
-    /// Requests the decision of a case. The client sends the request once, and never retries it.
+    /// Requests the decision of a case. The client never retries this request.
     ///
     /// The client first reads the case to find the case's person. The client updates active
     /// sessions of the person before this method returns.

@@ -130,8 +130,8 @@ impl fmt::Display for MediaType {
     }
 }
 
-/// Extensions of common types that KYCPort does not accept. One of these extensions means that the
-/// person chose the wrong file.
+/// Extensions of common types that KYCPort does not accept. If a file has one of these extensions,
+/// the person has chosen the wrong file.
 const OTHER_EXTENSIONS: [&str; 24] = [
     "gif", "bmp", "tif", "tiff", "heic", "heif", "avif", "svg", "mp4", "mov", "webm", "mp3", "doc",
     "docx", "xls", "xlsx", "txt", "html", "htm", "js", "zip", "exe", "bat", "sh",

@@ -37,8 +37,8 @@ impl Setting {
     }
 }
 
-/// Error for an invalid setting. The error names the setting, the problem and a remedy. The error
-/// never contains a secret.
+/// Error for an invalid setting. The error contains the name of the setting, the problem and a
+/// remedy. The error never contains a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{setting}: {found}. {mend}")]
 pub struct ConfigError {

@@ -172,7 +172,7 @@ pub(super) fn client_id(setting: Setting, text: &str) -> Result<String, ConfigEr
     }
 }
 
-/// Validates a secret. The error names the problem, and never contains the secret.
+/// Validates a secret. The error describes the problem, and never contains the secret.
 pub(super) fn secret(setting: Setting, text: &str) -> Result<Secret, ConfigError> {
     clean(setting, text)?;
     match InvalidSecret::in_text(text) {

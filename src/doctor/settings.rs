@@ -50,8 +50,8 @@ pub(super) fn redirect_uri(config: &Config) -> Check {
 /// Describes the client. KYCPort validates the client id and the secret only at sign-in, when it
 /// receives a code.
 ///
-/// A reload checks a new secret with an invalid code. The doctor sends no such request, because it
-/// may run at every start and for every probe.
+/// A reload checks a new secret with an invalid code. The doctor sends no request with an invalid
+/// code, because the doctor may run at every start and for every probe.
 pub(super) fn client(config: &Config, secrets: &LiveSecrets) -> Check {
     let kind = if secrets.client.current().is_some() {
         "with a secret"

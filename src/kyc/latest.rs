@@ -67,7 +67,7 @@ impl Latest {
     }
 }
 
-/// Record of the latest assurance. The record contains the subject, so that a reader detects a
+/// Record of the latest assurance. The record contains the subject. A reader can therefore detect a
 /// record under the wrong owner.
 #[derive(Serialize, Deserialize)]
 struct LatestAssurance {

@@ -48,8 +48,8 @@ impl Access {
     }
 }
 
-/// Returns whether the request comes from a loopback address and its `Host` header names a loopback
-/// host.
+/// Returns whether the request comes from a loopback address, with a loopback host in the `Host`
+/// header.
 fn is_local(origin: &str, peer: IpAddr, headers: &HeaderMap) -> bool {
     let mut hosts = headers.get_all(HOST).iter();
     let is_loopback_origin =

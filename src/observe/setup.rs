@@ -18,7 +18,7 @@ pub(crate) fn webhooks_in_memory() {
     );
 }
 
-/// Logs that a route lacks a layer. `remedy` names the layer to add.
+/// Logs that a route lacks a layer. `remedy` says which layer to add.
 pub(crate) fn layer_missing(remedy: &str) {
     tracing::error!(
         name: "kycport.setup.layer_missing", target: "kycport::setup",

@@ -329,7 +329,8 @@ impl OidcClient {
     }
 
     /// Returns whether KYCPort may have a revocation endpoint. Returns true if the last known
-    /// discovery document names a revocation endpoint, or if no document is known yet.
+    /// discovery document contains a revocation endpoint. Also returns true if no document is known
+    /// yet.
     #[cfg(feature = "web")]
     pub(crate) fn has_revocation_endpoint(&self) -> bool {
         let known = self.0.provider.last_known_metadata();

@@ -1,4 +1,4 @@
-//! Token revocation (RFC 7009), if the discovery document names a revocation endpoint.
+//! Token revocation (RFC 7009), if the discovery document contains a revocation endpoint.
 
 use http::header::{ACCEPT, CONTENT_TYPE};
 use url::{Url, form_urlencoded};

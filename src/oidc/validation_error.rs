@@ -30,8 +30,8 @@ pub enum TokenValidationError {
     /// The key set has no key with this `kid`.
     #[error("the token's key is not in the key set")]
     UnknownKey,
-    /// The token names no key and the key set has several keys, or two keys have the token's key
-    /// ID.
+    /// The client cannot select a key. Either the token has no key ID and the key set has several
+    /// keys, or two keys have the key ID of the token.
     #[error("the token's key is ambiguous")]
     AmbiguousKey,
     /// The signature does not match the key and the content.

@@ -45,7 +45,7 @@ struct Entry {
 
 #[derive(Clone, Copy)]
 enum Lifecycle {
-    /// The configuration or the provider names the secret.
+    /// The configuration or the provider contains the secret.
     Configured,
     /// The secret was replaced. The receiver accepts a replaced secret until this time. Without a
     /// time, the receiver accepts it until the newest secret is proven.

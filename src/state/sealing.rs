@@ -222,7 +222,7 @@ impl SealingKeys {
 /// Reason why sealed bytes cannot be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum OpenError {
-    /// The record names a key that is not configured.
+    /// The record was sealed with a key that is not configured.
     UnknownKey,
     /// The bytes were changed, or were sealed for another record or with another key.
     AuthenticationFailed,

@@ -55,7 +55,7 @@ pub enum EventKind {
     },
     /// Type that this version does not know. Respond to an event of an unknown type with 2xx.
     Unknown {
-        /// Person of the event, if the event names one.
+        /// Person of the event, if the event contains a person.
         person_id: Option<String>,
         /// Type as KYCPort sent it.
         event_type: String,
@@ -79,7 +79,7 @@ impl Event {
         }
     }
 
-    /// Returns the person of the event, if the event names one.
+    /// Returns the person of the event, if the event contains a person.
     pub fn person_id(&self) -> Option<&str> {
         match &self.kind {
             EventKind::StatusChanged { person_id, .. }

@@ -138,7 +138,7 @@ impl EventLog {
         self.settle(lease, lease.completion()).await
     }
 
-    /// Releases the lease, so that the next caller can acquire the event.
+    /// Releases the lease. The next caller can then acquire the event.
     ///
     /// # Errors
     /// Returns [`StoreError`] if the outcome is unknown: the lease then expires later.

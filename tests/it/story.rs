@@ -552,7 +552,7 @@ impl Story {
 
     /// These stores do not respond, or return other data than the app has written.
     async fn stores(&mut self) {
-        // This URL names a port on which no server listens.
+        // No server listens on the port of this URL.
         let server = "postgres://canary-user:canary-password@127.0.0.1:9/canary-database";
         let postgres = PostgresStore::open(server).unwrap();
         let config = || self.kyc.config("http://127.0.0.1:9/auth/callback");

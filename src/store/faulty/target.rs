@@ -25,7 +25,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// Restricts the operation to calls that name a record of `family`. A write belongs to the
+    /// Restricts the operation to calls that concern a record of `family`. A write belongs to the
     /// families of all records that it stores, checks or deletes. A revocation belongs to the
     /// families that it deletes.
     pub const fn of(self, family: Family) -> Target {
@@ -35,7 +35,7 @@ impl Operation {
         }
     }
 
-    /// Restricts the operation to calls that name a lease of `family`.
+    /// Restricts the operation to calls that concern a lease of `family`.
     pub const fn of_lease(self, family: LeaseFamily) -> Target {
         Target {
             operation: Some(self),
@@ -59,7 +59,7 @@ impl Target {
         kind: None,
     };
 
-    /// Selects all operations that name a record of `family`.
+    /// Selects all operations that concern a record of `family`.
     pub const fn family(family: Family) -> Self {
         Self {
             operation: None,
@@ -67,7 +67,7 @@ impl Target {
         }
     }
 
-    /// Selects all operations that name a lease of `family`.
+    /// Selects all operations that concern a lease of `family`.
     pub const fn lease_family(family: LeaseFamily) -> Self {
         Self {
             operation: None,

@@ -17,8 +17,8 @@ use super::failure::Failure;
 
 /// TLS settings of one store.
 ///
-/// The settings name the crypto provider explicitly, so the process's default provider has no
-/// effect.
+/// The settings select the crypto provider explicitly. The default provider of the process
+/// therefore has no effect.
 #[derive(Clone)]
 pub(super) struct Tls(Arc<ClientConfig>);
 

@@ -19,7 +19,7 @@ pub enum InvalidRedisUrl {
          cluster"
     )]
     Parameter,
-    /// The URL names a database of a cluster, but a cluster has only database 0.
+    /// The URL selects a database on a cluster, but a cluster has only database 0.
     #[error("the URL of the store names a database, but a cluster has only database 0")]
     ClusterDatabase,
 }

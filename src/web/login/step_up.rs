@@ -63,7 +63,8 @@ async fn begin(
     start::start(context, headers, wanted).await
 }
 
-/// Reads the parameter `tier`. The parameter must occur once and name a known tier.
+/// Reads the parameter `tier`. The parameter must occur exactly once, and its value must be a known
+/// tier.
 fn tier(query: &str) -> Option<KycTier> {
     let mut values = form_urlencoded::parse(query.as_bytes())
         .filter(|(name, _)| name == "tier")

@@ -30,7 +30,8 @@ const RECENT: Duration = Duration::from_secs(60);
 /// SHA-256 digests of access tokens that were recently given to the revoker.
 type RecentTokens = ExpiringMap<[u8; 32], (), MAX_RECENT>;
 
-/// Revokes tokens at KYCPort if the discovery document names a revocation endpoint. Cheap to clone.
+/// Revokes tokens at KYCPort if the discovery document contains a revocation endpoint. Cheap to
+/// clone.
 #[derive(Clone)]
 pub(in crate::web) struct TokenRevoker {
     oidc: OidcClient,
@@ -49,7 +50,7 @@ impl TokenRevoker {
         }
     }
 
-    /// Returns whether the cached metadata names a revocation endpoint. Sends no request.
+    /// Returns whether the cached metadata contains a revocation endpoint. Sends no request.
     pub(super) fn is_available(&self) -> bool {
         self.oidc.has_revocation_endpoint()
     }
