@@ -20,7 +20,7 @@ use crate::{
 
 /// Builder for a [`Config`](super::Config).
 #[derive(Debug, Clone)]
-#[must_use = "the builder does nothing until `build` is called"]
+#[must_use = "call `build` to create the configuration"]
 pub struct ConfigBuilder {
     pub(super) client_id: String,
     pub(super) redirect_uri: String,

@@ -72,7 +72,7 @@ pub enum TransportError {
     Encoded,
     /// The client accepts only HTTPS URLs, and plain HTTP URLs to loopback addresses. The URL is of
     /// another kind.
-    #[error("the URL is neither https nor http to a loopback address")]
+    #[error("the URL must be https, or http to a loopback address")]
     Insecure,
     /// The request could not be built.
     #[error("the request could not be built")]

@@ -52,10 +52,10 @@ pub enum RequirementError {
     #[error("AML is not clear")]
     AmlNotClear,
     /// The assurance is older than the maximum age.
-    #[error("the assurance is too old")]
+    #[error("the verification result is too old")]
     Stale,
     /// The status or the tier is missing, or has a value that this version does not know.
-    #[error("the assurance is unknown")]
+    #[error("the verification status is unknown")]
     Unknown,
 }
 

@@ -83,7 +83,7 @@ pub enum SealingKeysError {
         position: usize,
     },
     /// The key is not base64 and not 64 hexadecimal digits.
-    #[error("the key {name} is neither base64 nor hexadecimal: use `openssl rand -base64 32`")]
+    #[error("the key {name} is not valid base64 or hexadecimal: use `openssl rand -base64 32`")]
     Encoding {
         /// Name of the key.
         name: String,

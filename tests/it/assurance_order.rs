@@ -357,7 +357,7 @@ async fn concurrent_events_are_merged() {
 }
 
 #[tokio::test]
-async fn a_result_that_another_instance_stored_meanwhile_is_used() {
+async fn a_result_that_another_instance_stored_during_the_request_is_used() {
     everywhere(async |setup| {
         let app = setup.instance(Key::Tenant).await;
         let other = setup.instance(Key::Tenant).await;

@@ -226,7 +226,7 @@ async fn parallel_tabs_each_return_to_their_own_page() {
 }
 
 #[tokio::test]
-async fn a_flood_of_logins_writes_nothing_and_ends_no_session() {
+async fn a_flood_of_logins_writes_no_record_and_ends_no_session() {
     // Covers threat cases 28, 100.
     let recording_store::TestApp {
         kyc,

@@ -141,7 +141,7 @@ async fn a_form_post_response_is_rejected() {
 }
 
 #[tokio::test]
-async fn another_browser_can_neither_complete_nor_consume_a_login() {
+async fn another_browser_cannot_complete_or_consume_a_login() {
     // Covers threat cases 33, 44.
     let setup = setup().await;
     let (browser, callback) = started(&setup).await;
@@ -710,7 +710,7 @@ async fn a_session_that_cannot_be_stored_is_not_created() {
 }
 
 #[tokio::test]
-async fn the_response_exposes_neither_code_nor_state() {
+async fn the_response_does_not_expose_the_code_or_the_state() {
     // Covers threat case 46.
     let setup = setup().await;
     let (browser, callback) = started(&setup).await;

@@ -48,19 +48,19 @@ async fn short_run(engine: StoreEngine, sealing: Sealing) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killing_instances_and_redis_neither_loses_nor_revives_a_session() {
+async fn killing_instances_and_redis_loses_no_session_and_revives_no_session() {
     // Covers threat cases 95, 98, 131.
     short_run(StoreEngine::Redis, Sealing::Sealed).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killing_instances_and_postgres_neither_loses_nor_revives_a_session() {
+async fn killing_instances_and_postgres_loses_no_session_and_revives_no_session() {
     // Covers threat cases 95, 98, 131.
     short_run(StoreEngine::Postgres, Sealing::Open).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killing_instances_on_one_sqlite_file_neither_loses_nor_revives_a_session() {
+async fn killing_instances_on_one_sqlite_file_loses_no_session_and_revives_no_session() {
     // Covers threat cases 95, 98, 131.
     short_run(StoreEngine::Sqlite, Sealing::Open).await;
 }

@@ -282,7 +282,7 @@ async fn an_operation_with_a_lost_response_can_be_repeated() {
 }
 
 #[tokio::test]
-async fn a_store_failure_is_returned_and_changes_nothing() {
+async fn a_store_failure_is_returned_and_has_no_effect() {
     // Covers threat case 131.
     everywhere(async |setup| {
         let (log, event) = (setup.log(), unique());

@@ -934,7 +934,7 @@ fn id_tokens_and_access_tokens_are_not_interchangeable() {
 }
 
 #[test]
-fn an_error_has_a_code_and_contains_nothing_of_the_token() {
+fn an_error_has_a_code_and_contains_no_part_of_the_token() {
     // Covers threat case 137.
     let refused = [
         (R::TooLong, "too_long"),

@@ -49,7 +49,7 @@ fn tampered(login: &Login, n: usize) -> String {
 }
 
 #[tokio::test]
-async fn a_login_and_rejected_callbacks_write_nothing() {
+async fn a_login_and_rejected_callbacks_write_no_record() {
     // Covers threat cases 28, 100, 140.
     let setup = setup().await;
     let visitor = visitor(&setup.app);

@@ -94,7 +94,7 @@ async fn a_revoked_session_is_deleted_from_the_store() {
 }
 
 #[tokio::test]
-async fn neither_an_image_nor_another_site_can_sign_a_person_out() {
+async fn an_image_or_another_site_cannot_sign_a_person_out() {
     // Covers threat case 110.
     let setup = setup().await;
     let browser = signed_in(&setup).await;

@@ -368,7 +368,7 @@ async fn a_response_about_another_person_is_rejected() {
 }
 
 #[tokio::test]
-async fn a_response_without_a_person_is_accepted_unless_the_setting_requires_one() {
+async fn a_response_without_a_person_is_rejected_only_if_configured() {
     let (kyc, ada) = mock().await;
     let strict = kyc
         .config(REDIRECT)

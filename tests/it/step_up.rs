@@ -232,7 +232,7 @@ async fn an_id_token_without_a_tier_causes_a_status_request() {
 }
 
 #[tokio::test]
-async fn a_step_up_completed_by_another_person_changes_nothing() {
+async fn a_step_up_completed_by_another_person_has_no_effect() {
     // Covers threat case 83.
     let setup = setup().await;
     // Eve has the same email address and a higher tier.

@@ -85,7 +85,7 @@ async fn the_certificate_has_every_loopback_name() {
 }
 
 #[tokio::test]
-async fn a_server_with_an_untrusted_certificate_is_rejected_and_sent_nothing() {
+async fn a_server_with_an_untrusted_certificate_receives_no_request() {
     // Covers threat case 120.
     let kyc = mock(MockIssuerBuilder::tls).await;
     let other = mock(MockIssuerBuilder::tls).await;

@@ -31,7 +31,7 @@ async fn tls_1_2_is_supported() {
 }
 
 #[tokio::test]
-async fn versions_older_than_tls_1_2_are_neither_offered_nor_accepted() {
+async fn versions_older_than_tls_1_2_are_not_offered_and_not_accepted() {
     // K70: one server selects TLS 1.1, and another server rejects every newer version.
     for answer in [server_hello_of_tls_1_1(), PROTOCOL_VERSION.to_vec()] {
         let (url, server) = old_server(answer);

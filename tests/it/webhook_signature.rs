@@ -718,7 +718,7 @@ fn a_queued_delivery_keeps_the_raw_bytes() {
 }
 
 #[test]
-fn debug_output_and_errors_contain_neither_secret_nor_body() {
+fn debug_output_and_errors_contain_no_secret_and_no_body() {
     // Covers threat case 137.
     let verifier = builder().build().unwrap();
     let value = hex(SECRET, BODY);

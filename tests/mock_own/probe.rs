@@ -225,7 +225,7 @@ async fn no_request_is_sent_to_another_host() {
 
 // The probe sends only read requests and invalid requests, and needs no credentials.
 #[tokio::test]
-async fn the_probe_sends_no_credential_and_changes_nothing() {
+async fn the_probe_sends_no_credential_and_changes_no_data() {
     let kyc = MockIssuer::start().await;
     verify_against(kyc.origin()).await;
     let requests = kyc.all_requests();

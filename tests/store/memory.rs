@@ -52,7 +52,7 @@ async fn the_memory_store_conforms_with_callers_on_several_threads() {
 }
 
 #[test]
-fn the_memory_store_is_neither_shared_nor_durable() {
+fn the_memory_store_is_not_shared_and_not_durable() {
     let properties = MemoryStore::default().properties();
     assert!(!properties.shared && !properties.durable);
 }

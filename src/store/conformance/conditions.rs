@@ -134,7 +134,7 @@ async fn keep_changes_nothing(store: &dyn Store) -> Result<(), Violation> {
 /// Applies three writes as one batch, in three rounds. In each round, the condition of a different
 /// write fails.
 async fn all_or_nothing(store: &dyn Store) -> Result<(), Violation> {
-    let text = "a write changes nothing if one of its conditions does not hold";
+    let text = "a write has no effect if one of its conditions does not hold";
     let rule = Rule::new(store, text);
     for failing in 0..3 {
         for change in [Change::Keep, Change::Delete] {

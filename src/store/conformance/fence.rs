@@ -102,7 +102,7 @@ async fn comparison(store: &dyn Store) -> Result<(), Violation> {
 }
 
 async fn fenced_changes_nothing(store: &dyn Store) -> Result<(), Violation> {
-    let text = "a fenced write changes nothing";
+    let text = "a fenced write has no effect";
     let (rule, owner) = (Rule::new(store, text), random_owner());
     let stays = Sample::new(Family::Assurance);
     rule.stores(&owner, &[&stays]).await?;

@@ -95,7 +95,7 @@ async fn late_completion(store: &dyn Store, pacer: &Pacer) -> Result<(), Violati
 }
 
 async fn late_others(store: &dyn Store, pacer: &Pacer) -> Result<(), Violation> {
-    let text = "an expired lease can be neither released nor extended";
+    let text = "a caller cannot release or extend an expired lease";
     let (rule, key) = (Rule::new(store, text), random_lease(LeaseFamily::Job));
     let token = LeaseToken::random();
     rule.grants(&key, token, SHORT).await?;

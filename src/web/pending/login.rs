@@ -118,7 +118,7 @@ mod tests {
     use crate::{clock::Timestamp, web::request::return_to::ReturnTo};
 
     #[test]
-    fn a_login_survives_its_encoding_and_nothing_shorter_does() {
+    fn a_login_is_decoded_and_a_shorter_encoding_is_rejected() {
         let now = Timestamp::from_unix_millis(1_700_000_000_123);
         let step_ups = TIERS.into_iter().map(|tier| {
             let owner_id = [7; 16];
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_path_loses_its_query_and_then_itself() {
+    fn a_long_path_is_shortened_or_replaced_by_the_home_page() {
         let now = Timestamp::from_unix(0);
         for (path, kept) in [
             (format!("/a?{}", "b".repeat(509)), None),

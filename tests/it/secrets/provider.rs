@@ -18,7 +18,7 @@ async fn a_reload_without_a_provider_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_failing_provider_changes_nothing() {
+async fn a_failing_provider_changes_no_secret() {
     let setup = RotationTest::new().await;
     setup.vault.fails();
     let error = setup.party.reload_secrets().await.unwrap_err();

@@ -123,7 +123,7 @@ async fn a_creation_that_waited_for_a_revocation_is_fenced() {
 }
 
 #[tokio::test]
-async fn an_update_that_waited_for_a_revocation_restores_nothing() {
+async fn an_update_that_waited_for_a_revocation_restores_no_record() {
     let Some(race) = RaceTest::new().await else {
         return;
     };

@@ -102,7 +102,7 @@ async fn a_revocation_deletes_only_the_bodies_of_its_owner() {
 }
 
 #[tokio::test]
-async fn a_condition_without_change_writes_nothing() {
+async fn a_condition_without_a_change_writes_no_record() {
     let pair = Pair::new();
     let _ = pair.create(session(1), 1).await.unwrap();
     let created = pair.sessions.count(Op::Create);

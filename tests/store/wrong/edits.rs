@@ -367,7 +367,7 @@ async fn the_suite_detects_faults_of_leases() {
         ("nothing is settled", Edits { settled: |it| *it = false, ..NONE }, "a lease is granted again to the same token"),
         ("results are lost", Edits { settlement: |it| if let Settlement::Done { result, .. } = it { result.clear() }, ..NONE }, done),
         ("results are converted to text", Edits { settlement: |it| if let Settlement::Done { result, .. } = it { *result = as_text(result) }, ..NONE }, result),
-        ("a release frees nothing", Edits { settlement: |it| if *it == Settlement::Release { *it = Settlement::Extend(Duration::from_secs(600)) }, ..NONE }, released),
+        ("a release does not free the lease", Edits { settlement: |it| if *it == Settlement::Release { *it = Settlement::Extend(Duration::from_secs(600)) }, ..NONE }, released),
         ("an extension is ignored", Edits { settlement: |it| if let Settlement::Extend(length) = it { *length = Duration::from_secs(600) }, ..NONE }, extended),
         ("leases end on whole seconds", Edits { length: |it| *it = rounded_up(*it), ..NONE }, free),
         ("completed work is never forgotten", Edits { settlement: |it| if let Settlement::Done { keep_for, .. } = it { *keep_for = Duration::MAX }, ..NONE }, forgotten),

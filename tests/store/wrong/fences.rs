@@ -147,7 +147,7 @@ impl Mutant for FencedDeletes {
 
 #[tokio::test]
 async fn the_suite_detects_a_fenced_write_with_an_effect() {
-    violates(FencedDeletes, "a fenced write changes nothing").await;
+    violates(FencedDeletes, "a fenced write has no effect").await;
 }
 
 /// Evaluates the conditions of a write before the fence.

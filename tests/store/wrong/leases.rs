@@ -328,6 +328,6 @@ async fn the_suite_detects_a_rejected_late_completion() {
 #[tokio::test]
 async fn the_suite_detects_an_extension_of_an_expired_lease() {
     let clock = TestClock::new();
-    let rule = "an expired lease can be neither released nor extended";
+    let rule = "a caller cannot release or extend an expired lease";
     violates_with(Ends::new(&clock, Late::Extends), &clock, rule).await;
 }

@@ -37,7 +37,7 @@ impl Mutant for HalfABatch {
 
 #[tokio::test]
 async fn the_suite_detects_a_partly_applied_batch() {
-    let rule = "a write changes nothing if one of its conditions does not hold";
+    let rule = "a write has no effect if one of its conditions does not hold";
     violates(HalfABatch, rule).await;
 }
 
@@ -69,7 +69,7 @@ impl Mutant for OneByOne {
 
 #[tokio::test]
 async fn the_suite_detects_writes_applied_one_by_one() {
-    let rule = "a write changes nothing if one of its conditions does not hold";
+    let rule = "a write has no effect if one of its conditions does not hold";
     violates(OneByOne, rule).await;
 }
 
