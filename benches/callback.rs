@@ -45,7 +45,7 @@ use url::Url;
 const ROUNDS: usize = 600;
 /// Number of warm-up rounds, which the benchmark does not count.
 const WARM_UP: usize = 60;
-/// Route that does nothing. This route shows the cost of the connection and the server.
+/// Route with an empty handler. This route shows the cost of the connection and the server.
 const NOTHING: &str = "/nothing";
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 

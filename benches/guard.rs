@@ -1,9 +1,9 @@
 //! Benchmark of a guard. The benchmark compares three routes. The first route has only `SignedIn`.
-//! The second route has an additional layer that does nothing. The third route has
-//! `require(KycTier::T2)` and a cached result. Batches of the three routes take turns within one
-//! run. Other load on the machine therefore affects all routes. Each round gives the ratios to the
-//! route without a layer. The benchmark reports the median ratio. The layer that does nothing shows
-//! the cost of axum, because axum wraps each layer of a route in a service.
+//! The second route also has an empty layer. The third route has `require(KycTier::T2)` and a
+//! cached result. Batches of the three routes take turns within one run. Other load on the machine
+//! therefore affects all routes. Each round gives the ratios to the route without a layer. The
+//! benchmark reports the median ratio. The empty layer shows the cost of axum, because axum wraps
+//! each layer of a route in a service.
 
 #![expect(
     clippy::disallowed_methods,

@@ -285,8 +285,8 @@ fn deeper<R>(frames: usize, act: &dyn Fn() -> R) -> R {
 
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 fn turn(verify: &Contender) -> f64 {
-    // The benchmark does not measure this call, because the preceding contender has filled the
-    // caches with its own code and tables.
+    // The benchmark does not measure this call, because the caches still contain the code and the
+    // tables of the preceding contender.
     verify();
     let start = Instant::now();
     for _ in 0..TOKENS_A_TURN {

@@ -1,6 +1,6 @@
 //! Benchmark of the memory and time of an upload of 64 MiB. A browser uploads through this crate's
-//! relay to KYCPort, and a server uploads its own file with this crate's client. The benchmark
-//! compares both uploads with plain reqwest and the same file.
+//! relay to KYCPort, and a server uploads a file from its disk with this crate's client. The
+//! benchmark compares both uploads with plain reqwest and the same file.
 //!
 //! Run with `cargo bench --bench upload`. The tenant's app runs in a separate process, so its peak
 //! memory (`VmHWM`, Linux) contains only the memory of the relay. A sink that discards each upload
@@ -122,7 +122,7 @@ async fn compare(setup: &UploadBench, ways: &[(&str, Way)]) {
             }
         }
     }
-    // Each round gives its own ratios. The benchmark reports the median ratio.
+    // Each round gives separate ratios. The benchmark reports the median ratio.
     let ratio_to = |other: usize, own: usize| {
         let ratios = times[other].iter().zip(&times[own]);
         median(ratios.map(|(other, own)| other / own).collect())

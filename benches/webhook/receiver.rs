@@ -1,4 +1,4 @@
-//! Webhook receiver in its own process.
+//! Webhook receiver in a separate process.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _},
@@ -23,7 +23,7 @@ use sqlx::{
 use tokio::net::TcpListener;
 
 pub(crate) const SECRET: &str = "the webhook secret of the benchmarks";
-/// Number of Postgres connections for the handler's own transactions.
+/// Number of Postgres connections for the transactions of the handler.
 const CONNECTIONS: u32 = 16;
 
 /// Work that a receiver performs for each delivery.

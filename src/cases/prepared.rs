@@ -176,8 +176,8 @@ async fn open(part: &'static str, file: &CaptureFile, limit: u64) -> Result<Open
     })
 }
 
-/// Checks the length of the content. The stream fails if its length differs from `length` or
-/// exceeds `limit`.
+/// Checks the length of the content. The stream fails if the content is longer than `limit`, or has
+/// another length than `length`.
 fn with_length_check(
     part: &'static str,
     content: impl Stream<Item = Result<Bytes, UploadError>> + Send + 'static,

@@ -16,8 +16,8 @@ const BURST_OF_CASE: u32 = 10;
 const INTERVAL: Duration = Duration::from_secs(5);
 
 /// Rates of the calls about each person and each case. An app's route calls the case client for
-/// each request of a browser. Without these limits, one person who repeats such a request could use
-/// up the tenant's quota at KYCPort. Clones share the rates.
+/// each request of a browser. Without these limits, one person who repeats a request in the browser
+/// could use up the tenant's quota at KYCPort. Clones share the rates.
 #[derive(Debug, Clone)]
 pub(super) struct Rates {
     people: RateLimiter<String>,

@@ -27,7 +27,7 @@ use crate::{
 pub struct ForwardedUpload {
     /// Names of the parts that KYCPort received.
     pub received: Vec<String>,
-    /// Names of dropped parts: verdicts and unknown parts. Dropped parts may be a sign of an
+    /// Names of dropped parts: verdicts and unknown parts. A dropped part may be a sign of an
     /// attack.
     pub dropped: Vec<String>,
 }
@@ -65,8 +65,8 @@ impl CaseClient {
         let limit = self.settings().max_file_bytes;
         let outcome = Outcome::default();
         let mut pieces = pieces(content_type, body, limit, outcome.clone())?.boxed();
-        // The number of concurrent uploads to KYCPort is limited. So an upload counts towards this
-        // limit only after its first file has started.
+        // The client limits the number of concurrent uploads to KYCPort. An upload counts towards
+        // this limit only after the first file of the upload has started.
         let started = read_start(&mut pieces);
         let started = tokio::time::timeout(self.settings().upload_deadline, started);
         let started = started.await.map_err(|_| ForwardError::TooSlow)?;

@@ -65,7 +65,7 @@ impl Upload {
     }
 
     /// Sets a function that the client calls with the progress after every piece. The function runs
-    /// in the task that sends the upload, so it must not block.
+    /// in the task that sends the upload, so the function must not block.
     #[must_use]
     pub fn on_progress(mut self, report: impl Fn(UploadProgress) + Send + Sync + 'static) -> Self {
         self.on_progress = Some(Arc::new(report));

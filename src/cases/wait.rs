@@ -79,15 +79,15 @@ async fn updated(updates: &mut broadcast::Receiver<String>, case_id: &str) {
         match updates.recv().await {
             Ok(id) if id == case_id => return,
             Ok(_) => {}
-            // The channel has lost updates, and one of them may concern this case.
+            // The channel has lost updates. A lost update may concern this case.
             Err(RecvError::Lagged(_)) => return,
             Err(RecvError::Closed) => std::future::pending().await,
         }
     }
 }
 
-/// Sleeps for a random time between three quarters of `pause` and `pause`. So callers that start
-/// simultaneously do not poll simultaneously.
+/// Sleeps for a random time between three quarters of `pause` and `pause`. Callers that start
+/// simultaneously therefore do not poll simultaneously.
 #[expect(
     clippy::disallowed_methods,
     reason = "a pause between two polls of the API"

@@ -135,8 +135,8 @@ impl ConfigBuilder {
         self
     }
 
-    /// Sets the URL of the discovery document (`KYCPORT_DISCOVERY_URL`). This URL is required if
-    /// the issuer is set, because it cannot be derived from the issuer. Default: KYCPort's
+    /// Sets the URL of the discovery document (`KYCPORT_DISCOVERY_URL`). If you set the issuer,
+    /// also set this URL, because the SDK cannot derive the URL from the issuer. Default: KYCPort's
     /// production URL.
     pub fn discovery_url(mut self, url: impl Into<String>) -> Self {
         self.discovery_url = Some(url.into());
@@ -266,7 +266,7 @@ impl ConfigBuilder {
     }
 
     /// Sets the maximum size of an uploaded file, in bytes. Default: 20 MiB. KYCPort does not
-    /// document a limit of its own (K58).
+    /// document a limit (K58).
     pub fn max_upload_file_bytes(mut self, limit: u64) -> Self {
         self.cases.max_file_bytes = limit;
         self
@@ -377,8 +377,8 @@ impl ConfigBuilder {
         self
     }
 
-    /// Sets the path at which the callback reaches this app, if a proxy changes it. Default: the
-    /// path of the redirect URI.
+    /// Sets the path at which the callback reaches this app. Set the path if a proxy rewrites
+    /// paths. Default: the path of the redirect URI.
     pub fn callback_path(mut self, path: impl Into<String>) -> Self {
         self.web.callback_path = Some(path.into());
         self
@@ -394,8 +394,8 @@ impl ConfigBuilder {
     /// Sets the name of the session cookie, without the prefix `__Host-`.
     ///
     /// Default: `kycport-` and four characters that are derived from the issuer and the client id.
-    /// So two apps on one host do not overwrite each other's cookies. A name must not contain
-    /// `-login-`, which marks the cookies of pending logins.
+    /// Two apps on one host therefore do not overwrite each other's cookies. A name must not
+    /// contain `-login-`, which marks the cookies of pending logins.
     pub fn cookie_name(mut self, name: impl Into<String>) -> Self {
         self.web.cookie_name = Some(name.into());
         self
@@ -440,17 +440,17 @@ impl ConfigBuilder {
         self
     }
 
-    /// Sets the time for which a guard uses a person's status without reading it again. Default: 10
-    /// min. Maximum: 24 h. A guard with [`fresh`](crate::web::Guard::fresh) always reads the status
-    /// again.
+    /// Sets the time for which a guard uses a person's status without a new request to KYCPort.
+    /// Default: 10 min. Maximum: 24 h. A guard with [`fresh`](crate::web::Guard::fresh) always
+    /// reads the status again.
     pub fn assurance_max_age(mut self, age: Duration) -> Self {
         self.web.assurance_max_age = age;
         self
     }
 
-    /// Sets the store for all data: sessions, leases, events and assurances. Default: the memory
-    /// store, which serves one process and loses its data when the process ends.
-    /// See [`store`](crate::store) for the engines.
+    /// Sets the store for all data: sessions, leases, events and verification results. Default: the
+    /// memory store, which serves one process and loses its data when the process ends. See
+    /// [`store`](crate::store) for the engines.
     pub fn store(mut self, store: impl Store) -> Self {
         self.web.store = Some(Arc::new(store));
         self

@@ -99,7 +99,7 @@ impl Config {
     /// the Content Security Policy of your pages.
     ///
     /// If a form posts to a guarded route, the response can redirect the browser to KYCPort.
-    /// Chromium also applies `form-action` to such redirects.
+    /// Chromium also applies `form-action` to this redirect.
     pub fn issuer_origin(&self) -> String {
         let issuer = Url::parse(&self.oidc.issuer);
         issuer.map_or_else(|_| String::new(), |it| it.origin().ascii_serialization())
@@ -125,7 +125,7 @@ impl Config {
         &self.api_base_url
     }
 
-    /// Returns the configured tenant key. A reload may have replaced this key since.
+    /// Returns the configured tenant key. A reload may have replaced this key.
     pub fn tenant_api_key(&self) -> Option<&Secret> {
         self.tenant_api_key.as_ref()
     }

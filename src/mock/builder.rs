@@ -162,8 +162,8 @@ impl MockIssuerBuilder {
         self
     }
 
-    /// Makes the mock sign in the person named by `login_hint` without showing the sign-in page.
-    /// See [`Switches::auto_consent`].
+    /// Makes the mock sign in the person in `login_hint` without showing the sign-in page. See
+    /// [`Switches::auto_consent`].
     pub fn auto_consent(self, on: bool) -> Self {
         self.switch(|switches| switches.auto_consent = on)
     }

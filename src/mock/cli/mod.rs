@@ -74,8 +74,8 @@ enum Command {
     Trigger(Trigger),
     /// Creates a person at a running mock. Replaces an existing person with the same short name.
     Person(NewPerson),
-    /// Checks a live issuer against the contract. The check sends only read requests and needs no
-    /// credentials.
+    /// Checks a live issuer against the contract. The check sends only requests that change no
+    /// data, and needs no credentials.
     ///
     /// Exit codes: 0 if every check matches, 1 if a check differs, 2 if the issuer did not respond
     /// to a check.
@@ -115,7 +115,7 @@ struct Serve {
     /// (expired).
     #[arg(long)]
     sample_persons: bool,
-    /// Signs in the person named by `login_hint` without showing the sign-in page.
+    /// Signs in the person in `login_hint` without showing the sign-in page.
     #[arg(long)]
     auto_consent: bool,
     /// Serves TLS with a generated certificate authority.
@@ -140,10 +140,10 @@ struct Serve {
         default_value = "http://localhost:3000/auth/callback"
     )]
     redirect_uri: String,
-    /// Format of the output at the start.
+    /// Format of the output that the program prints when it starts.
     #[arg(long, value_enum, default_value_t = Print::Text)]
     print: Print,
-    /// Prints no requests.
+    /// Does not print requests.
     #[arg(long)]
     quiet: bool,
     /// Stops the mock when standard input ends. The mock then stops together with the script that

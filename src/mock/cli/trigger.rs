@@ -121,6 +121,6 @@ fn at<T>(
 /// Prints the new state as JSON.
 fn print(state: &Value) {
     let text = serde_json::to_string_pretty(state).unwrap_or_default();
-    // Ignore a write error: if the output is closed, the exit code still reports the result.
+    // Ignore a write error. If the output is closed, the exit code still shows the result.
     let _ = writeln!(io::stdout(), "{text}");
 }

@@ -1,4 +1,4 @@
-//! TLS: a certificate authority of the mock, and the server certificate that it signs.
+//! TLS: the certificate authority of the mock, and the server certificate from this authority.
 
 use std::{io, net::IpAddr, sync::Arc};
 
@@ -61,7 +61,7 @@ impl Tls {
         };
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
         // Set the crypto provider explicitly, because another crate in the process may have
-        // installed its own provider.
+        // installed another provider.
         let provider = Arc::new(aws_lc_rs::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(versions)

@@ -38,7 +38,7 @@ impl MockIssuer {
         self.on(Endpoint::Status).edit(edit)
     }
 
-    /// Responds to every status request with the status of `person`, even if the request names
+    /// Responds to every status request with the status of `person`, even if the request is about
     /// another person.
     ///
     /// The response contains the `person_id` of `person`. A client can therefore detect the

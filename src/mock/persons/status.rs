@@ -1,4 +1,5 @@
-//! Status endpoint (K40, K43, K47). A tenant reads the status of one person with its API key.
+//! Status endpoint (K40, K43, K47). A tenant reads the status of one person with the API key of the
+//! tenant.
 
 use axum::http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
@@ -14,8 +15,8 @@ use crate::{
     wire::{claims as names, kyc::StatusResponse},
 };
 
-/// Responds to a status request. `person` is the path segment, before decoding. Only an authorized
-/// tenant learns whether the person exists (K47).
+/// Responds to a status request. `person` is the path segment, before decoding. The response shows
+/// only to an authorized tenant whether the person exists (K47).
 pub(in crate::mock) fn status(core: &Core, headers: &HeaderMap, person: &str) -> Answer {
     let switches = core.switches();
     let tenant = match access::tenant(core, headers, &switches) {

@@ -70,7 +70,7 @@ pub struct RemoteMock {
 
 /// Connection to a mock in another process.
 impl MockIssuer {
-    /// Connects to the mock that `KYCPORT_MOCK_URL` names, and opens a sandbox. For a mock on
+    /// Connects to the mock at the URL in `KYCPORT_MOCK_URL`, and opens a sandbox. For a mock on
     /// another machine, the URL contains the admin token as its password.
     ///
     /// # Errors

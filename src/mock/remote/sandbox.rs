@@ -33,7 +33,7 @@ async fn end(parent: &str, id: &str) -> Result<(), RemoteError> {
 }
 
 impl Drop for Sandbox {
-    /// Removes the sandbox on a separate thread with its own runtime, because the test's runtime
+    /// Removes the sandbox on a separate thread with a separate runtime, because the test's runtime
     /// may already shut down.
     fn drop(&mut self) {
         if self.id.is_empty() {

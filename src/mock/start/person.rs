@@ -157,7 +157,7 @@ impl From<PersonRecord> for PersonView {
 }
 
 /// Reads one of the values of `V`. A client can send any value, but the mock accepts only known
-/// ones.
+/// values.
 fn known<'de, D: Deserializer<'de>, V: Deserialize<'de> + Into<T>, T>(
     from: D,
 ) -> Result<Option<T>, D::Error> {

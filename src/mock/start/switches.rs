@@ -46,7 +46,7 @@ pub(in crate::mock) struct SwitchesSpec {
     status_rate_limit: Nullable<Limit>,
     /// Name of the authorization request parameter that contains the requested tier (K15).
     tier_parameter: Option<String>,
-    /// Signs in the person named by `login_hint` without showing the sign-in page.
+    /// Signs in the person in `login_hint` without showing the sign-in page.
     auto_consent: Option<bool>,
     /// After a verification, shows a page of the issuer and does not redirect to the app (K19).
     strand_after_verification: Option<bool>,

@@ -1,4 +1,4 @@
-//! Enum values in files and requests. The mock accepts only known values. It therefore rejects a
+//! Enum values in files and requests. The mock accepts only known values, and therefore rejects a
 //! misspelled value. To send unknown values, use [`Tamper`](crate::mock::Tamper).
 
 use schemars::JsonSchema;

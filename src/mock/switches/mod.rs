@@ -65,7 +65,7 @@ pub struct Switches {
     /// Name of the authorization request parameter that contains the requested tier. KYCPort does
     /// not document this parameter (K15). Default: `acr_values`.
     pub tier_parameter: String,
-    /// Signs in the person named by `login_hint` in a `GET /authorize` request, without showing the
+    /// Signs in the person in the `login_hint` of a `GET /authorize` request, without showing the
     /// sign-in page. Use this switch for automated browsers. Default: off.
     pub auto_consent: bool,
     /// After a verification, shows the issuer's page at `/status` and does not redirect to the app.

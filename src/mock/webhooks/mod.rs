@@ -29,8 +29,9 @@ use endpoint::WebhookEndpoint;
 /// Handle of a tenant's webhook endpoints and deliveries.
 ///
 /// A change of a person's status, tier or AML result is an event for every tenant that sees the
-/// person (K86). Methods such as [`Person::reject`](super::Person::reject), the verification page,
-/// the decision of a case and the expiry of a verification cause such changes.
+/// person (K86). Four things cause a change: methods such as
+/// [`Person::reject`](super::Person::reject), the verification page, the decision of a case, and
+/// the expiry of a verification.
 ///
 /// ```
 /// # use kycport::mock::MockIssuer;

@@ -31,7 +31,7 @@ pub(super) type Job<T> = Box<dyn FnOnce(&dyn Store) -> StoreFuture<'_, T> + Send
 pub(super) enum Callers<'a> {
     /// The future of the suite polls all operations, on one thread.
     Joined(&'a dyn Store),
-    /// Each operation runs in its own task, possibly on several threads.
+    /// Each operation runs in a separate task, possibly on several threads.
     Spawned(Arc<dyn Store>),
 }
 
@@ -140,7 +140,7 @@ async fn one_of(
     let &[winner] = &granted[..] else {
         return Err(rule.violation(format_args!("{} granted", granted.len())));
     };
-    // The caller that was granted the lease must actually hold it.
+    // The store must accept settlements from the caller to which it granted the lease.
     let extend = Settlement::Extend(LONG);
     rule.settles(key, winner, extend, true).await?;
     rule.is_held(key, LONG).await?;

@@ -183,8 +183,8 @@ async fn marks(store: &dyn Store) -> Result<(), Violation> {
     let first = rule.grants(&key, token, LONG).await?;
     let revoked = rule.revoke(&owner, &[Family::Session], LONG).await?;
     let second = rule.grants(&key, token, LONG).await?;
-    // The mark is the value of the revocation counter. Other callers may raise the counter
-    // meanwhile, so the mark may be higher than `revoked`.
+    // The mark is the value of the revocation counter. Other callers may raise the counter during
+    // the check, so the mark may be higher than `revoked`.
     let later = rule.revoke(&owner, &[Family::Session], LONG).await?;
     let is_in_order = first <= second && second < later && revoked < later;
     rule.holds(is_in_order, "a mark that is not in order")

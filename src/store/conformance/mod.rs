@@ -42,11 +42,11 @@ pub struct Violation {
 /// Checks every rule on `store`.
 ///
 /// `pass` lets time pass for the store. For a store with a [`TestClock`](crate::TestClock), `pass`
-/// advances the clock; for a store with its own clock, `pass` sleeps. The rules share their waits,
-/// so the suite takes a few seconds on a store with its own clock.
+/// advances the clock. For a store with any other clock, `pass` sleeps. All rules wait together, so
+/// the suite takes only a few seconds on a store with a real clock.
 ///
 /// The suite runs in one future. If a store responds without waiting, the calls of the suite are
-/// never simultaneous. So also run [`check_in_parallel`].
+/// never simultaneous. Therefore also run [`check_in_parallel`].
 ///
 /// # Errors
 /// The first [`Violation`], in the order of the rules.
@@ -78,7 +78,7 @@ pub async fn check(store: &dyn Store, pass: impl AsyncFn(Duration)) -> Result<()
     check_callers(&Callers::Joined(store)).await
 }
 
-/// Checks the rules about simultaneous callers. Each caller runs in its own task. Call this
+/// Checks the rules about simultaneous callers. Each caller runs in a separate task. Call this
 /// function on a multi-threaded Tokio runtime. The callers then run on several threads.
 ///
 /// # Errors

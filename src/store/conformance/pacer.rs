@@ -15,7 +15,7 @@ use super::Violation;
 pub(super) type Check<'a> = BoxFuture<'a, Result<(), Violation>>;
 
 /// Controls the time of the suite. When every rule waits or has ended, the pacer lets the longest
-/// requested time pass. The rules share their waits, and no time passes between two operations of a
+/// requested time pass. All rules wait together, and no time passes between two operations of a
 /// rule.
 pub(super) struct Pacer {
     state: Mutex<State>,

@@ -90,14 +90,14 @@ impl From<Operation> for Target {
     }
 }
 
-/// Record family or lease family that a call names.
+/// Record family or lease family that a call concerns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
     Record(Family),
     Lease(LeaseFamily),
 }
 
-/// Operation of a call, with the families that the call names.
+/// Operation of a call, with the families that the call concerns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Call {
     operation: Operation,

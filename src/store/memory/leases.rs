@@ -127,7 +127,7 @@ impl Leases {
 
     /// Makes room for a new lease. Evicting a login lease is harmless, because KYCPort accepts a
     /// code only once. If the store evicted an event, a redelivery of this event would be handled
-    /// again. So the store rejects a new event instead.
+    /// again. The store therefore rejects a new event instead of evicting an old event.
     fn make_room(&mut self, key: &LeaseKey, now: Moment) -> Result<(), StoreError> {
         if self.by_key.contains_key(key) {
             return Ok(());

@@ -61,8 +61,8 @@ impl MemoryStore {
     /// monotonic time of `clock`. The [`Default`] store has 100,000 sessions and the machine's
     /// clock.
     ///
-    /// The store also keeps the latest assurances and the revocations of at most 100,000 people, or
-    /// of `max_sessions` people if that number is higher.
+    /// The store also keeps the latest verification results and the revocations of at most 100,000
+    /// people. If `max_sessions` is higher than 100,000, the maximum is `max_sessions` people.
     pub fn new(max_sessions: usize, clock: impl Clock) -> Self {
         Self {
             inner: Arc::new(Inner {

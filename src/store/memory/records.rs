@@ -22,7 +22,7 @@ pub(super) struct Records {
     evicted_fences: HashMap<[u8; 16], RevocationMark>,
 }
 
-/// Group of entries with its own capacity.
+/// Group of entries with a separate capacity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Slot {
     Fence,
@@ -35,8 +35,8 @@ pub(super) struct Capacity {
     pub(super) records: usize,
     fences: usize,
     /// Maximum number of people whose verification result the store keeps. Also the maximum number
-    /// of revocations. Without such a record, a bearer token of a rejected person is accepted
-    /// again. So even a small store keeps many of them.
+    /// of revocations. If a record is missing, the crate accepts a bearer token of a rejected
+    /// person again. Therefore even a small store keeps many of these records.
     decisions: usize,
 }
 

@@ -35,7 +35,7 @@ pub(super) fn parse(location: &str) -> Result<PathBuf, InvalidSqliteLocation> {
         return Err(InvalidSqliteLocation::Memory);
     }
     let is_directory = path.ends_with(['/', '\\']);
-    // SQLite would interpret a location with `file:` as its own kind of URL with parameters.
+    // SQLite interprets a location with `file:` as a special URL with parameters.
     if path.is_empty() || is_directory || path.starts_with("file:") || path.contains('\0') {
         return Err(InvalidSqliteLocation::Malformed);
     }

@@ -45,7 +45,7 @@ const UNUSED_LIMIT: Duration = Duration::from_secs(600);
 /// `.backup` or `VACUUM INTO`, not by copying the file.
 ///
 /// A commit waits until the data is on disk. SQLite overwrites deleted data with zeros in the file.
-/// The `-wal` file contains the deleted data until SQLite reuses its space. An operation that takes
+/// The `-wal` file contains the deleted data until SQLite reuses the space. An operation that takes
 /// longer than 5 s fails with [`StoreError::Timeout`]. If another process holds the write lock for
 /// 4 s, the operation fails with [`StoreError::Busy`]. Lifetimes run on the machine's clock. The
 /// store removes expired records every minute, and additionally after some writes.
@@ -124,7 +124,8 @@ impl SqliteStore {
     }
 
     /// Settles a lease in a transaction of the app, like [`Store::settle`](super::Store::settle).
-    /// The settlement takes effect when the transaction commits, together with its other writes.
+    /// The settlement takes effect when the transaction commits, together with the other writes of
+    /// the transaction.
     ///
     /// If the result is `false`, another token holds the lease: roll the transaction back. The
     /// connection must belong to the file of this store,

@@ -72,8 +72,8 @@ impl Inner {
         Ok(listed)
     }
 
-    /// Reads the lease before it waits for the write lock. A handler that completes the lease in
-    /// its own transaction may hold the write lock.
+    /// Reads the lease before it waits for the write lock. A handler that completes the lease in a
+    /// transaction of the app may hold the write lock.
     async fn acquire(
         &self,
         key: &LeaseKey,

@@ -35,7 +35,7 @@ const MAX_LIFETIME: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 /// Member of a record's data that contains the body.
 const MEMBER: &str = "kycport";
 
-/// Body that is about to be stored.
+/// Body that the adapter will store.
 #[derive(Clone)]
 pub(super) struct NewBody {
     pub(super) at: BodyRef,
@@ -100,7 +100,7 @@ impl Bodies {
         body.map(Some).ok_or(StoreError::Damaged)
     }
 
-    /// Removes unreachable bodies. Bodies that are not removed in time expire later.
+    /// Removes unreachable bodies. A body that the adapter cannot remove in time expires later.
     pub(super) async fn remove(&self, bodies: impl IntoIterator<Item = BodyRef>) {
         let deletions = stream::iter(bodies).for_each_concurrent(CONCURRENCY, |at| async move {
             // Ignore a failure, because the body is unreachable and expires.
@@ -172,7 +172,7 @@ async fn bounded<T>(
         .map_err(|_| StoreError::Timeout)
 }
 
-/// Maps an error by its kind. The error's text is dropped, because it can contain addresses and
+/// Maps an error by its kind. Omits the error's text, because the text can contain addresses and
 /// keys.
 fn code(error: &Error) -> StoreError {
     match error {

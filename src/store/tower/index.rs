@@ -17,7 +17,7 @@ const LABEL: &[u8] = b"kycport session body";
 /// Identifier of a body in the tower-sessions store, with a digest of its content.
 ///
 /// The id is derived from the key, the version and the content. Each write of a session creates a
-/// new body. So a write with a failed condition does not change the live body.
+/// new body. A write with a failed condition therefore does not change the live body.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct BodyRef {
     pub(super) id: Id,
@@ -25,7 +25,7 @@ pub(super) struct BodyRef {
 }
 
 impl BodyRef {
-    /// Creates the identifier of a body that is about to be written.
+    /// Creates the identifier of a body that the adapter will write.
     pub(super) fn of_body(owner: &Owner, key: RecordKey, version: u64, body: &[u8]) -> Self {
         Self::new(owner, key, version, Sha256::digest(body).into())
     }

@@ -1,4 +1,4 @@
-//! Sessions in a tower-sessions store, and everything else in a second store.
+//! Adapter that keeps sessions in a tower-sessions store, and all other records in a second store.
 
 mod bodies;
 mod index;
@@ -53,15 +53,15 @@ use super::{
 /// - For content that cannot be decoded or does not match the digest, the read fails with
 ///   [`StoreError::Damaged`](super::StoreError::Damaged).
 /// - If the tower-sessions store fails or exceeds the time limit, the read also fails.
-/// - A revocation changes the second store first. From then on, the sessions are invalid,
-///   regardless of the tower-sessions store.
+/// - A revocation changes the second store first. From then on, the sessions are invalid, whatever
+///   the tower-sessions store contains.
 ///
 /// # Limits
 /// A single store for everything has these properties, and the adapter does not:
 ///
 /// - **One round trip.** The adapter needs two sequential round trips to read a session, because
-///   the index entry names the content. If the content is missing, the adapter reads the index
-///   entry again.
+///   the index entry contains the identifier of the content. If the content is missing, the adapter
+///   reads the index entry again.
 /// - **One snapshot over both stores.** The records of the second store form a snapshot, and the
 ///   adapter reads the session content that this snapshot names.
 /// - **Deletion in one step.** The adapter deletes the content of a session after the session has
@@ -94,9 +94,9 @@ pub struct UnsharedStore {
 impl TowerSessionsStore {
     /// Creates an adapter over a tower-sessions store and a second store for the atomic operations.
     ///
-    /// # Errors
-    /// Returns [`UnsharedStore`] if the second store is not shared between processes. The
-    /// tower-sessions store may be shared, and a revocation must apply to all sessions.
+    /// # Errors Returns [`UnsharedStore`] if the second store is not shared between processes.
+    /// Other processes may share the tower-sessions store, and a revocation must apply to all
+    /// sessions.
     pub fn new(sessions: impl SessionStore, atomic: impl Store) -> Result<Self, UnsharedStore> {
         let properties = atomic.properties();
         if properties.shared {

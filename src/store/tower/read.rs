@@ -34,7 +34,7 @@ impl TowerSessionsStore {
 
     /// Reads until the index and the bodies agree. A body is missing if another caller replaced or
     /// deleted the session after the index was read. A session without its body is absent only if
-    /// the index still names this body.
+    /// the index still refers to this body.
     async fn read_attempts(
         &self,
         owner: &Owner,
@@ -53,7 +53,7 @@ impl TowerSessionsStore {
     }
 
     /// Replaces index entries by sessions. If the body of an index entry is missing, makes the
-    /// entry absent and reports it.
+    /// entry absent and reports the entry.
     pub(super) async fn with_bodies(
         &self,
         owner: &Owner,

@@ -62,7 +62,7 @@ impl Plan {
     }
 
     /// Returns the writes of an attempt. A session without a body is absent, although its index
-    /// entry exists. To create a session at such a key, the attempt replaces exactly this index
+    /// entry exists. To create a session at this key, the attempt replaces exactly this index
     /// entry.
     fn attempt(&self, dangling: &[Dangling]) -> Vec<Write> {
         let mut writes = self.writes.clone();
@@ -76,7 +76,7 @@ impl Plan {
         writes
     }
 
-    /// Returns the new bodies that no index entry names.
+    /// Returns the new bodies to which no index entry refers.
     fn bodies_except(&self, named: &[BodyRef]) -> Vec<BodyRef> {
         let bodies = self.bodies.iter().map(|new| new.at);
         bodies.filter(|at| !named.contains(at)).collect()
@@ -130,8 +130,8 @@ impl TowerSessionsStore {
                 Written::Fenced => return Ok(Written::Fenced),
                 Written::Conflict(snapshot) => snapshot,
             };
-            // A repeated write conflicts with its own index entry, so the body that this entry
-            // names must be kept.
+            // A repeated write conflicts with its own index entry, so the adapter must keep the
+            // body to which this entry refers.
             let entries = keys.iter().zip(&conflict.entries);
             let named: Vec<_> = entries
                 .filter_map(|(key, entry)| BodyRef::of_entry(owner, *key, entry.as_ref()?))
@@ -146,7 +146,7 @@ impl TowerSessionsStore {
         }
     }
 
-    /// Returns the bodies that the index names for some sessions.
+    /// Returns the bodies to which the index refers for some sessions.
     async fn named(&self, owner: &Owner, keys: &[RecordKey]) -> Result<Vec<BodyRef>, StoreError> {
         if keys.is_empty() {
             return Ok(Vec::new());

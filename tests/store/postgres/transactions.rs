@@ -80,8 +80,8 @@ async fn a_lease_settled_in_a_transaction_is_held_until_its_end() {
     transaction.commit().await.unwrap();
 }
 
-/// A handler that runs longer than its lease can still complete the lease. No other handler starts
-/// meanwhile.
+/// A handler that runs longer than its lease can still complete the lease. In this time, no other
+/// handler starts.
 #[tokio::test]
 async fn an_expired_lease_is_held_while_it_is_completed() {
     let Some((store, mut connection, ..)) = setup().await else {

@@ -72,8 +72,8 @@ async fn another_token_cannot_settle_the_lease() {
     transaction.commit().await.unwrap();
 }
 
-/// A handler that runs longer than its lease can still complete the lease. The next handler waits
-/// meanwhile.
+/// A handler that runs longer than its lease can still complete the lease. In this time, the next
+/// handler waits.
 #[tokio::test]
 async fn an_expired_lease_is_not_granted_while_it_is_completed() {
     let (_directory, store, mut connection, ..) = setup().await;

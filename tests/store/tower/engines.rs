@@ -39,8 +39,8 @@ async fn check(sessions: impl SessionStore + Clone) {
     check_taken_id(sessions).await;
 }
 
-/// Checks that the adapter accepts a body that already exists. Such a body remains if the first
-/// attempt of a write lost its response and the adapter could not delete the body.
+/// Checks that the adapter accepts a body that already exists. A body can already exist if the
+/// first attempt of a write lost its response, and the adapter could not delete the body.
 async fn check_taken_id(sessions: impl SessionStore) {
     let second = TestSecond::new(MemoryStore::default());
     let store = TowerSessionsStore::danger_unshared(KeepsBodies(sessions), second.clone());

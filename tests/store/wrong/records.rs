@@ -315,7 +315,7 @@ async fn the_suite_detects_a_sweep_of_live_records() {
     violates(mutant, rule).await;
 }
 
-/// Removes all expired records regardless of the limit.
+/// Removes all expired records, even if the limit is lower.
 struct SweepsAll;
 
 #[async_trait]
