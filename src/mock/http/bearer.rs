@@ -3,7 +3,8 @@
 use axum::http::{HeaderMap, header::AUTHORIZATION};
 
 /// Returns the scheme and the rest of the `Authorization` header. Returns `None` if the request has
-/// no `Authorization` header, more than one, or an invalid one.
+/// no `Authorization` header, several `Authorization` headers, or an invalid `Authorization`
+/// header.
 pub(in crate::mock) fn credentials(headers: &HeaderMap) -> Option<(&str, &str)> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = values.next()?.to_str().ok()?;

@@ -27,7 +27,8 @@ pub(in crate::mock) struct Consent {
 #[derive(Clone)]
 pub(in crate::mock) struct Grant<T> {
     pub(in crate::mock) consent: Consent,
-    /// ID that all tokens from one code share, so that the mock can revoke these tokens together.
+    /// ID that all tokens from one code share. The mock uses the ID to revoke these tokens
+    /// together.
     pub(in crate::mock) family: String,
     pub(in crate::mock) expires: Timestamp,
     pub(in crate::mock) binding: T,
@@ -55,7 +56,7 @@ pub(in crate::mock) struct Access {
     family: String,
 }
 
-/// Result of the redemption of a code or a refresh token.
+/// Result when a client redeems a code or a refresh token.
 pub(in crate::mock) enum Redemption<T> {
     Valid(T),
     /// The client has already redeemed the code or refresh token. The mock has revoked every token
@@ -239,8 +240,8 @@ impl<T: Clone> Bounded<Grant<T>> {
     }
 }
 
-/// Computes the digest of a secret. The maps use digests as keys, so that the time of a lookup
-/// reveals nothing about a secret.
+/// Computes the digest of a secret. The maps use digests as keys. The time of a lookup therefore
+/// does not depend on the secret.
 fn digest(secret: &str) -> String {
     random::hex("", &Sha256::digest(secret.as_bytes()))
 }

@@ -243,8 +243,8 @@ impl Processing {
     }
 
     /// Acknowledges an event of an unknown type that names a person. Queries the person's status
-    /// first, because the status may have changed. Records no completion, because a second query
-    /// does no harm.
+    /// first, because the status may have changed. Does not record a completion, because a second
+    /// query is harmless.
     async fn acknowledge(&self, event: &Event, started: Instant) -> Result<Outcome, Outcome> {
         match tokio::time::timeout(self.time_left(started), self.apply_updates(event)).await {
             Ok(Ok(_)) => Ok(Outcome::Acknowledged),
