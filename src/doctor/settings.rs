@@ -68,7 +68,7 @@ pub(super) fn client(config: &Config, secrets: &LiveSecrets) -> Check {
     )
 }
 
-/// Warns about aliases that let people pass guards. Returns `None` without such an alias.
+/// Warns about aliases that let people pass guards. Returns `None` if no alias means "verified".
 pub(super) fn status_aliases(config: &Config) -> Option<Check> {
     let words = config.oidc.status_aliases.verified_words().join(", ");
     (!words.is_empty()).then(|| {

@@ -65,8 +65,8 @@ impl Assurance {
         }
     }
 
-    /// Returns this assurance with the time of the verification. The time stays unknown if the
-    /// status is neither "verified" nor "expired".
+    /// Returns this assurance with the time of the verification. If the status is not "verified" or
+    /// "expired", the time stays unknown.
     #[must_use]
     pub fn with_verified_at(mut self, verified_at: Option<Timestamp>) -> Self {
         let was_verified = matches!(
@@ -131,7 +131,7 @@ impl Assurance {
         self.checked_at > now || now.since(self.checked_at) > age
     }
 
-    /// Returns whether two assurances have equal results, regardless of times and source.
+    /// Returns whether two assurances have equal results. Ignores the times and the source.
     #[cfg(feature = "web")]
     pub(crate) fn has_same_result(&self, other: &Self) -> bool {
         (&self.kyc_status, &self.kyc_tier, self.aml_clear)

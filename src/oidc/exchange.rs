@@ -260,7 +260,7 @@ async fn send(
         });
     }
     let body = strict_json::readable(&answer.body);
-    // K23: a 401 always rejects the client, regardless of the body.
+    // K23: a 401 always rejects the client, with any body.
     if answer.status == StatusCode::UNAUTHORIZED && !has_error_code(&body) {
         return Err(ExchangeError::Rejected {
             code: INVALID_CLIENT.to_owned(),

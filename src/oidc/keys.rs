@@ -29,7 +29,7 @@ pub struct KeySet {
 #[derive(Debug, Clone)]
 enum Entry {
     One(VerifyKey),
-    /// Two keys have this ID, so neither key is used.
+    /// Two keys have this ID, so the client does not use these keys.
     Several,
 }
 

@@ -81,9 +81,9 @@ pub enum UserinfoError {
         /// HTTP status of the response.
         status: u16,
     },
-    /// The response is not a JSON object with `sub`. Signed responses are not supported. If the
-    /// setting [`userinfo_member`](crate::ConfigBuilder::userinfo_member) names a member, this
-    /// member must be the object with `sub`.
+    /// The response is not a JSON object with `sub`. Signed responses are not supported. With the
+    /// setting [`userinfo_member`](crate::ConfigBuilder::userinfo_member), the configured member
+    /// must be an object with `sub`.
     #[error("the userinfo response is not a JSON object with `sub`")]
     InvalidResponse,
     /// KYCPort limits the rate of requests. This client sends no further userinfo request for this

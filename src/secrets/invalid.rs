@@ -22,8 +22,8 @@ pub enum InvalidSecret {
     /// only the value.
     #[error("begins with NAME=, like a line of an environment file")]
     Assignment,
-    /// The webhook secret has fewer than 16 bytes. Anyone who sees one delivery could guess such a
-    /// short secret (K80).
+    /// The webhook secret has fewer than 16 bytes. An attacker who sees one delivery could guess a
+    /// secret of fewer than 16 bytes (K80).
     #[error("is shorter than {MIN_WEBHOOK_SECRET_BYTES} bytes")]
     Short,
     /// The webhook secret does not have the encoding that the signature scheme requires.

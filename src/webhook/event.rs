@@ -91,7 +91,7 @@ impl Event {
 
 #[cfg(feature = "web")]
 impl Event {
-    /// Returns the person of the event for a change, if the event names one.
+    /// Returns a mutable reference to the person of the event, if the event contains a person.
     pub(crate) fn person_id_mut(&mut self) -> Option<&mut String> {
         match &mut self.kind {
             EventKind::StatusChanged { person_id, .. }

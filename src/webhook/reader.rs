@@ -100,7 +100,7 @@ impl EventReader {
     /// handled: see [`EventLog`](super::EventLog).
     ///
     /// If the body has no id or no time, uses the id or time that was signed with the body. Some
-    /// schemes sign neither an id nor a time.
+    /// schemes do not sign an id or a time.
     ///
     /// # Errors
     /// Returns [`EventParseError`] if the body is not a valid event. A redelivery of the body also

@@ -85,7 +85,7 @@ async function tenantApp(visitor, { home, console: at }) {
   await visitor.press('Home')
   await visitor.press('Open the vault')
 
-  // The app redirects the form of a person who was signed out meanwhile to KYCPort.
+  // If a person was signed out before sending the form, the app redirects the form to KYCPort.
   await page.evaluate(() => fetch('/auth/logout', { method: 'POST' }))
   await visitor.press('Withdraw 100 €')
   equal(new URL(page.url()).origin, new URL(at).origin, 'the form was redirected to KYCPort')

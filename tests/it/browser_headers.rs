@@ -66,8 +66,8 @@ async fn a_non_ascii_cookie_of_another_app_ends_no_session() {
     let head = head_of(&setup, "GET /vault", &headers).await;
     let login = Some("/auth/login?return_to=%2fvault");
     assert_eq!(value(&head, "location"), login, "{head}");
-    // The login also returns to a path that is not ASCII. Browsers encode such a path, but other
-    // programs may not.
+    // The login also returns to a path that is not ASCII. Browsers encode a path that is not ASCII,
+    // but other programs may not.
     let headers = [("accept", &b"text/html"[..])];
     let head = head_of(&setup, "GET /vault?Zo\u{eb}", &headers).await;
     let login = Some("/auth/login?return_to=%2fvault%3fzo%25c3%25ab");

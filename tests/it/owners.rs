@@ -194,8 +194,8 @@ async fn an_assurance_of_another_person_is_not_used() {
 
         put(&setup, &ada_owner, place, verified).await;
 
-        // The record of Ada now contains Eve's assurance. The app rejects the record and reports no
-        // status, and the guard asks KYCPort.
+        // The record of Ada now contains Eve's verification result. The app rejects the record and
+        // reports no status, and the guard asks KYCPort.
         assert_eq!(status().await, Value::Null);
         setup.kyc.forget_requests();
         let page = ask(&setup, Method::GET, "/guarded", &ada_key).await;

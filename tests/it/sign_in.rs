@@ -73,7 +73,7 @@ async fn me_hides_the_aml_result_by_default() {
         for (clear, shown) in [(Some(true), true), (Some(false), false)] {
             ada.set_aml_clear(clear);
             browser.sign_in(app.url("/auth/login"), &ada).await.unwrap();
-            // The guard asks KYCPort, so that the app knows the new result.
+            // The guard asks KYCPort. The app then knows the new result.
             browser.fetch(app.url("/sensitive")).await.unwrap();
 
             let me = browser.fetch(app.url("/auth/me")).await.unwrap();

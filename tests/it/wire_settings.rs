@@ -1,4 +1,4 @@
-//! Tests of settings that adapt the SDK to observed behaviour of KYCPort, and of errors that name a
+//! Tests that settings adapt the SDK to observed behaviour of KYCPort, and that errors name the
 //! wrong setting.
 
 use std::{

@@ -105,7 +105,7 @@ async fn an_unreachable_issuer_is_not_a_match() {
     }
 }
 
-// The probe stops after its time limit if the server accepts connections but sends nothing.
+// If the server accepts connections but never responds, the probe stops after its time limit.
 #[tokio::test]
 async fn the_probe_ends_in_bounded_time() {
     let kyc = MockIssuer::start().await;

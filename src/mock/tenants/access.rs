@@ -64,7 +64,7 @@ pub(in crate::mock) fn person(
     })
 }
 
-/// Rounds up to whole seconds, so that a client does not retry too early.
+/// Rounds up to whole seconds. Otherwise a client would retry too early.
 fn seconds(left: Duration) -> u64 {
     let started = u64::from(left.subsec_nanos() > 0);
     left.as_secs().saturating_add(started)

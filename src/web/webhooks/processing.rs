@@ -124,7 +124,7 @@ impl EventUpdates {
 pub(super) struct Processed {
     pub(super) outcome: Outcome,
     pub(super) event: Option<Event>,
-    /// Error text of the handler or the resolver, if one of them returned an error.
+    /// Error text, if the handler or the resolver returned an error.
     pub(super) error: Option<String>,
 }
 
@@ -212,7 +212,7 @@ impl Processing {
     }
 
     /// Replaces the person value of the event by the subject that the app's resolver returns. The
-    /// caller has no lease on the event yet, so that a redelivery is not a duplicate.
+    /// caller has no lease on the event yet. A redelivery is therefore not a duplicate.
     async fn resolve_person(&self, event: &mut Event) -> Result<(), NotHandled> {
         let (Some(resolver), Some(person)) = (&self.callbacks.person, event.person_id_mut()) else {
             return Ok(());
@@ -242,7 +242,7 @@ impl Processing {
         limit.saturating_sub(started.elapsed())
     }
 
-    /// Acknowledges an event of an unknown type that names a person. Queries the person's status
+    /// Acknowledges an event of an unknown type that contains a person. Queries the person's status
     /// first, because the status may have changed. Does not record a completion, because a second
     /// query is harmless.
     async fn acknowledge(&self, event: &Event, started: Instant) -> Result<Outcome, Outcome> {
