@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 /// Text that must stay secret, such as a client secret, a key, a token or a code verifier.
 ///
 /// `Debug` hides the text. The type does not implement `Serialize`. A comparison takes constant
-/// time. When the last clone is dropped, the memory is overwritten.
+/// time. When the last clone is dropped, the type overwrites the memory.
 #[derive(Clone)]
 pub struct Secret(Arc<Zeroizing<String>>);
 

@@ -69,7 +69,7 @@ where
     answer
 }
 
-/// Span of a guard. The person is recorded after the session has been read.
+/// Span of a guard. The field `person` is set after the guard has read the session.
 pub(crate) struct GuardSpan(Span);
 
 impl GuardSpan {

@@ -19,8 +19,8 @@ use crate::{
     wire::kyc::{KycStatus, KycTier},
 };
 
-/// Maximum age of an ID token when the client receives it. The skew is added to the maximum age.
-/// KYCPort issues the token during the exchange, so the real age is a few seconds.
+/// Maximum age of an ID token when the client receives it. The verifier adds the clock skew to the
+/// maximum age. KYCPort issues the token during the exchange, so the real age is a few seconds.
 const MAX_AGE_ON_ARRIVAL: Duration = Duration::from_secs(600);
 
 /// Expected values for the validation of an ID token.

@@ -17,9 +17,9 @@ pub const MAX_KEYS: usize = 100;
 
 /// Usable keys of a JWK Set.
 ///
-/// A usable key is an Ed25519 key for signatures (RFC 8037 section 2). It has 32 bytes in canonical
-/// form, and is not of small order. The parser ignores other keys, as RFC 7517 section 5 requires.
-/// The parser drops private members of a key without reading them.
+/// A usable key is an Ed25519 key for signatures (RFC 8037 section 2). The key has 32 bytes in
+/// canonical form, and is not of small order. The parser ignores other keys, as RFC 7517 section 5
+/// requires. The parser drops private members of a key without reading them.
 #[derive(Debug, Clone)]
 pub struct KeySet {
     by_kid: HashMap<String, Entry>,

@@ -19,8 +19,8 @@ const INITIAL_BACK_OFF: Duration = Duration::from_secs(60);
 /// attack.
 const MAX_BACK_OFF: Duration = Duration::from_secs(3600);
 
-/// Secret that is sent to KYCPort. Each request reads the secret, and no lock is held during a
-/// request.
+/// Secret that the client sends to KYCPort. Each request reads the secret, and no lock is held
+/// during a request.
 ///
 /// A candidate becomes the current secret only after KYCPort accepts it. So an invalid secret never
 /// replaces a valid secret.

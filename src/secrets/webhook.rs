@@ -9,13 +9,13 @@ use std::{
 use super::kind::SecretKind;
 use crate::{clock::Timestamp, observe, secret::Secret};
 
-/// Maximum number of webhook secrets that are accepted at the same time. Proven secrets are evicted
-/// last.
+/// Maximum number of webhook secrets that the crate accepts simultaneously. The crate evicts a
+/// secret with which KYCPort has signed a delivery last.
 pub(crate) const MAX_WEBHOOK_SECRETS: usize = 8;
 /// Minimum length of a webhook secret, in bytes: 128 bits.
 pub(crate) const MIN_WEBHOOK_SECRET_BYTES: usize = 16;
-/// Time for which a replaced secret is accepted after the newest secret is proven. During this
-/// time, KYCPort may redeliver events with the old signature (K83).
+/// Time for which the crate accepts a replaced secret after the first delivery with the newest
+/// secret. During this time, KYCPort may redeliver events with the old signature (K83).
 const RETIREMENT_PERIOD: Duration = Duration::from_secs(96 * 3600);
 /// Maximum number of removed secrets to remember. A reload does not add a remembered secret again.
 const MAX_REMOVED: usize = 64;

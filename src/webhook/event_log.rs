@@ -14,7 +14,8 @@ use crate::{
     },
 };
 
-/// Log of handled events and of events that are being handled (K62). The log is cheap to clone.
+/// Log of completed events, and of events that a handler is processing (K62). The log is cheap to
+/// clone.
 ///
 /// Call [`begin`](Self::begin) and handle the event. Then call [`complete`](Self::complete). If the
 /// handler failed, call [`release`](Self::release) instead. A process can then handle KYCPort's

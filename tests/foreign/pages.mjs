@@ -4,8 +4,8 @@
 //
 //     npm ci && cargo build --bins --examples && node pages.mjs [chromium] [firefox]
 //
-// `KYCPORT_TARGET` is the directory of the built programs. Default: `target/debug`. `SHOTS` names a
-// directory into which the program writes a picture of each page.
+// `KYCPORT_TARGET` is the directory of the built programs. Default: `target/debug`. The
+// program writes a picture of each page into the directory `SHOTS`.
 
 import { spawn } from 'node:child_process'
 import { mkdirSync } from 'node:fs'

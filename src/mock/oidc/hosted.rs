@@ -79,9 +79,9 @@ fn return_uri<'a>(core: &Core, query: &'a Params) -> Result<Option<&'a str>, Ref
     Ok(Some(uri))
 }
 
-/// Returns the tier for which the page verifies the person. This is the lowest tier in the request
-/// that the mock knows. If the request contains no known tier, it is the tier above the person's
-/// tier. Returns `None` if the person already has the tier.
+/// Returns the tier for which the page verifies the person. The result is the lowest requested tier
+/// that the mock knows. If the request contains no known tier, the result is the tier above the
+/// person's tier. Returns `None` if the person already has the tier.
 fn asked(core: &Core, query: &Params, person: &PersonRecord) -> Option<KycTier> {
     let tiers = authorize::split_spaces(query.get(&core.switches().tier_parameter));
     let asked = authorize::lowest(&tiers).or_else(|| next(person.verified_tier().as_ref()));

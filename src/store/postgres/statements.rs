@@ -124,7 +124,7 @@ pub(super) struct Answer {
 /// of this store can be repeated.
 pub(super) struct Sender {
     pub(super) link: Link,
-    /// Whether each statement is sent without a name and in its own transaction.
+    /// Whether the store sends each statement without a name and in a separate transaction.
     is_unnamed: AtomicBool,
 }
 

@@ -9,7 +9,7 @@ use url::Url;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidPostgresUrl {
-    /// The text is not a URL, or one of its values is malformed.
+    /// The text is not a URL, or a value in the URL is malformed.
     #[error(
         "the URL of the store is malformed: expected postgres://user:password@host:port/database"
     )]

@@ -34,7 +34,7 @@ pub(in crate::web) enum Problem {
     FinishedLogin,
     /// The sessions of the person were revoked during the login.
     RevokedLogin,
-    /// Too many logins are being completed at the same time.
+    /// The app is completing the maximum number of logins.
     TooManyLogins,
     /// The person or KYCPort declined the login.
     Declined,

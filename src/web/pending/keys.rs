@@ -2,7 +2,8 @@
 //!
 //! If session keys are configured, the login keys are derived from them. Without session keys,
 //! every namespace has one random login key in the store. The first login creates the key, and all
-//! instances share it. The key is replaced once a week; the previous key still opens logins.
+//! instances share it. Once a week, an instance replaces the key. The previous key still opens
+//! logins.
 
 use std::{
     fmt,

@@ -1,5 +1,5 @@
-//! Refresh of a session's tokens. At any time, one of all instances refreshes the tokens of a
-//! session, under a lease in the store.
+//! Refresh of a session's tokens. Only one instance at a time refreshes the tokens of a session,
+//! under a lease in the store.
 
 use std::{sync::Arc, time::Duration};
 

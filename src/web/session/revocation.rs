@@ -179,7 +179,7 @@ impl SessionRecords {
             };
             let entry = found.entries.first().and_then(Option::as_ref);
             condition = entry.map_or(Condition::Absent, |it| Condition::Version(it.version));
-            // An unreadable record is replaced, because the new record revokes more tokens.
+            // Replaces an unreadable record, because the new record revokes more tokens.
             let known = self
                 .state
                 .open::<RevokedTokens>(owner, RecordId::ONLY, entry);

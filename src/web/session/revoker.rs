@@ -17,7 +17,7 @@ use crate::{
     oidc::{OidcClient, RevokedToken},
 };
 
-/// Maximum number of sessions or persons whose tokens are being revoked at the same time. Further
+/// Maximum number of sessions or persons whose tokens the crate revokes concurrently. Further
 /// tokens are not revoked: they stay valid until they expire.
 const MAX_REVOCATIONS: usize = 64;
 /// Maximum number of tokens that the revoker remembers.
@@ -55,8 +55,8 @@ impl TokenRevoker {
         self.oidc.has_revocation_endpoint()
     }
 
-    /// Revokes tokens in a background task. Each request is sent only once. A token that KYCPort
-    /// does not revoke stays valid until it expires.
+    /// Revokes tokens in a background task. The crate sends each revocation request only once. A
+    /// token that KYCPort does not revoke stays valid until it expires.
     pub(super) fn revoke(&self, mut tokens: Vec<Tokens>) {
         if tokens.is_empty() {
             return;

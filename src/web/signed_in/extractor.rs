@@ -63,8 +63,8 @@ impl SignedIn {
     }
 
     /// Returns the latest verification result of the person. The [`Assurance`] comes from the login
-    /// (with the scope `kyc`), a later status query or a webhook. If no readable assurance is
-    /// recorded, status and tier are `None`. To enforce a requirement, put a
+    /// (with the scope `kyc`), a later status query or a webhook. If the store has no readable
+    /// result, status and tier are `None`. To enforce a requirement, put a
     /// [`Guard`](crate::web::Guard) on the route. The guard queries KYCPort when the assurance is
     /// missing or too old.
     pub fn assurance(&self) -> &Assurance {

@@ -38,9 +38,10 @@ pub(super) enum Outcome {
     InvalidEvent(EventParseError),
     /// The event is too old or in the future.
     TimestampError(TimestampError),
-    /// Another delivery of the event is being handled, and its lease ends after this time.
+    /// A handler is processing another delivery of the event. The lease of that delivery ends after
+    /// this time.
     InFlight(Duration),
-    /// Too many events are being handled.
+    /// The receiver is handling the maximum number of events.
     Busy,
     /// The store failed. The receiver does not know whether a handler has completed the event, or
     /// could not store the person's status.

@@ -42,7 +42,7 @@ struct Reading {
     dropped: Arc<Notify>,
 }
 
-/// Reason why a body is dropped.
+/// Reason why the receiver drops a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Dropped {
     /// The body was below the minimum rate, or was the slowest body when a new body needed a place.
