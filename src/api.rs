@@ -41,8 +41,8 @@ pub(crate) const PROBE_PERSON_ID: &str = "kycport-probe";
 /// so a 429 pauses all clones. Checks of a candidate key have a separate rate limit, because a 429
 /// for a candidate must not pause other requests.
 ///
-/// A request with a rejected key has no effect (K97). So if KYCPort rejects the key and another key
-/// is available, the client sends the request again with the other key.
+/// A request with a rejected key has no effect (K97). If KYCPort rejects the key and another key is
+/// available, the client therefore sends the request again with the other key.
 #[derive(Clone)]
 pub(crate) struct Api {
     http: HttpClient,

@@ -275,9 +275,9 @@ impl RelyingParty {
     /// ```
     ///
     /// If the handler returns an error, the receiver logs the error's `Display` text in the event
-    /// `kycport.delivery.failed`. So the text must contain no personal data. The response to
-    /// KYCPort does not contain the text. See [`WebhookReceiver`](crate::web::WebhookReceiver) for
-    /// the responses to KYCPort.
+    /// `kycport.delivery.failed`. The `Display` text must therefore contain no personal data. The
+    /// response to KYCPort does not contain the text. See
+    /// [`WebhookReceiver`](crate::web::WebhookReceiver) for the responses to KYCPort.
     pub fn webhooks<H, F, E>(&self, handler: H) -> crate::web::WebhookReceiverBuilder
     where
         H: Fn(crate::web::Delivery) -> F + Send + Sync + 'static,

@@ -90,8 +90,8 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 ///
 /// JSON allows the escape of a lone surrogate (RFC 8259 section 8.2), but a Rust string cannot
 /// contain it. `serde_json` would reject the whole document because of one such member. After the
-/// replacement, different texts may be equal. So callers must reject U+FFFD in every member that
-/// they compare.
+/// replacement, different texts may be equal. Callers must therefore reject U+FFFD in every member
+/// that they compare.
 pub(crate) fn readable(json: &[u8]) -> Cow<'_, [u8]> {
     let mut readable = Cow::Borrowed(json);
     let mut at = 0_usize;

@@ -65,9 +65,9 @@ impl Feed {
 
 /// Stream for the parser that returns `Pending` after each piece.
 ///
-/// The parser multer reads all available bytes before it returns a part. So a fast browser would
-/// fill the memory while KYCPort reads slowly. The parser also buffers bytes that are not a part
-/// yet. After more than [`MAX_UNPARSED`] buffered bytes, the stream for the parser fails.
+/// The parser multer reads all available bytes before it returns a part. A fast browser would
+/// therefore fill the memory while KYCPort reads slowly. The parser also buffers bytes that are not
+/// a part yet. After more than [`MAX_UNPARSED`] buffered bytes, the stream for the parser fails.
 pub(super) struct OneAtATime {
     stream: BoxStream<'static, io::Result<Bytes>>,
     feed: Feed,

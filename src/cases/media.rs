@@ -46,8 +46,8 @@ impl MediaType {
     pub(super) fn detect(part: &str, head: &[u8], name: Option<&str>) -> Result<Self, WrongType> {
         let found = Self::of(head).filter(|found| part != SELFIE || *found != Self::Pdf);
         let found = found.ok_or(WrongType::Unsupported)?;
-        // The text after the last dot is a mismatch only if it is a known extension. So names such
-        // as `scan 12.03.2024` and `photo.jpg (1)` are accepted.
+        // The text after the last dot is a mismatch only if it is a known extension. The client
+        // therefore accepts names such as `scan 12.03.2024` and `photo.jpg (1)`.
         let is_mismatch = name.and_then(extension).is_some_and(|extension| {
             !found.has(extension)
                 && (Self::ALL.iter().any(|other| other.has(extension))

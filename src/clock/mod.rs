@@ -15,8 +15,8 @@ use std::{
 
 /// Source of time.
 ///
-/// All code in this crate that depends on time reads the clock of its [`Config`](crate::Config). So
-/// a test can advance the clock instead of waiting.
+/// All code in this crate that depends on time reads the clock of its [`Config`](crate::Config). A
+/// test can therefore advance the clock instead of waiting.
 pub trait Clock: Debug + Send + Sync + 'static {
     /// Returns the wall-clock time. The SDK compares this time with `exp`, `iat` and stored expiry
     /// times.

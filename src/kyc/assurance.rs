@@ -25,7 +25,7 @@ pub struct Assurance {
     /// Source of the result.
     pub source: AssuranceSource,
     /// Time of the verification, of a person who is or was verified. `None` means unknown: KYCPort
-    /// does not document this time (K31). Guards do not use it.
+    /// does not document this time (K31). Guards do not use the time of the verification.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified_at: Option<Timestamp>,
 }

@@ -19,8 +19,8 @@ use crate::secret::Secret;
 /// could use a log to guess the client secret. A derived key would also change with each rotation,
 /// and public clients have no client secret.
 ///
-/// So the pseudonyms have their own key. Without a configured key, each process uses a random key,
-/// so the logs of different processes cannot be correlated.
+/// The pseudonyms therefore have a separate key. Without a configured key, each process uses a
+/// random key, so the logs of different processes cannot be correlated.
 #[derive(Clone)]
 pub(crate) struct LogKey(Arc<Zeroizing<[u8; 32]>>);
 

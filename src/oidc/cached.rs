@@ -2,7 +2,7 @@
 //!
 //! The cache fetches the value on first use, and concurrent callers share one fetch. The cache
 //! refreshes the value before it expires. While the source is unavailable, the cache serves the
-//! stale value for a limited time. No lock is held during a fetch.
+//! stale value for a limited time. No task holds a lock during a fetch.
 
 use std::{
     fmt::{self, Debug},

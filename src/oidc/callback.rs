@@ -91,8 +91,8 @@ impl CallbackParams {
                 authorize::STATE => (&mut state, decode(value)?),
                 authorize::CODE => (&mut code, decode(value)?),
                 authorize::ERROR => (&mut error, decode(value)?),
-                // The description affects no decision. So invalid bytes in the description must not
-                // make an error response malformed.
+                // The description affects no decision. Invalid bytes in the description must
+                // therefore not make an error response malformed.
                 authorize::ERROR_DESCRIPTION => (&mut description, decode_any(value)),
                 authorize::ISS => (&mut issuer, decode(value)?),
                 _ => continue,

@@ -107,7 +107,7 @@ impl ExchangeError {
         }
     }
 
-    /// Returns whether KYCPort responded, and certainly did not exchange the code.
+    /// Returns `true` if KYCPort responded and did not exchange the code.
     #[cfg(feature = "web")]
     pub(crate) fn is_rejection(&self) -> bool {
         match self {
@@ -119,7 +119,7 @@ impl ExchangeError {
 
     /// Returns whether KYCPort may have rejected the client secret. A rejection of the client
     /// secret does not use up the code (K97). A 403 without an error code may also reject the
-    /// client secret. So the client tries another secret once.
+    /// client secret. The client therefore tries another secret once.
     pub(super) fn rejects_client(&self) -> bool {
         match self {
             Self::Rejected { code, .. } => code == INVALID_CLIENT,
@@ -246,7 +246,7 @@ impl AsyncHttpClient<'_> for HttpAdapter {
 }
 
 /// Sends a request and maps error statuses. `oauth2` discards the status and `Retry-After` of a
-/// response other than 200. So this function checks the status and `Retry-After` first.
+/// response other than 200. This function therefore checks the status and `Retry-After` first.
 async fn send(
     http: &HttpClient,
     request: HttpRequest,

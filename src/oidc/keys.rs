@@ -177,8 +177,8 @@ impl VerifyKey {
     ///
     /// `verify_strict` decompresses R only to compare R with the eight points of small order. Only
     /// an R in canonical form solves the equation, and the parser has already checked the order of
-    /// the key. So comparing the bytes of R with the canonical encodings of these eight points is
-    /// equivalent.
+    /// the key. It is therefore equivalent to compare the bytes of R with the canonical encodings
+    /// of these eight points.
     pub(super) fn verifies(&self, message: &[u8], signature: &Signature) -> bool {
         !SMALL_ORDER_POINTS.contains(signature.r_bytes())
             && self.0.verify(message, signature).is_ok()

@@ -297,8 +297,8 @@ impl UnknownKids {
     }
 
     fn remember(&mut self, kid: &str, now: Duration) {
-        // A very long `kid` is not remembered. For this `kid`, only the limit on the number of
-        // fetches applies.
+        // The provider does not remember a very long `kid`. For this `kid`, only the limit on the
+        // number of fetches applies.
         const MAX_KID_BYTES: usize = 256;
         if kid.len() > MAX_KID_BYTES || self.recent.get(now, kid).is_some() {
             return;

@@ -71,8 +71,8 @@ impl InvalidSecret {
 
 /// Returns whether the text begins with the name of a variable, such as `KYCPORT_CLIENT_SECRET=`.
 ///
-/// A secret may contain `=` and may end in `=`. So the text before `=` is a name only if it is in
-/// capitals, contains an underscore, and is followed by a value.
+/// A secret may contain `=` and may end in `=`. The function therefore treats the text before `=`
+/// as a name only if the text is in capitals, contains an underscore, and precedes a value.
 fn is_assignment(text: &str) -> bool {
     let text = text.strip_prefix("export ").unwrap_or(text);
     let Some((name, value)) = text.split_once('=') else {

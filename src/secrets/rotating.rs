@@ -22,8 +22,8 @@ const MAX_BACK_OFF: Duration = Duration::from_secs(3600);
 /// Secret that the client sends to KYCPort. Each request reads the secret, and no lock is held
 /// during a request.
 ///
-/// A candidate becomes the current secret only after KYCPort accepts it. So an invalid secret never
-/// replaces a valid secret.
+/// A candidate becomes the current secret only after KYCPort accepts it. An invalid secret
+/// therefore never replaces a valid secret.
 pub(crate) struct RotatingSecret {
     kind: SecretKind,
     state: RwLock<State>,

@@ -15,8 +15,8 @@ const GENERATION: usize = 4096;
 /// Bounded cache of decoded records. A lookup compares the exact stored bytes.
 ///
 /// The cache saves only decoding and decryption. The cache returns a value only for bytes that the
-/// store has just returned. So the cache never decides whether a record is valid. When the younger
-/// generation is full, it replaces the older generation.
+/// store has just returned. The cache therefore never decides whether a record is valid. When the
+/// younger generation is full, it replaces the older generation.
 pub(crate) struct Memo<T> {
     generations: Mutex<[Generation<T>; 2]>,
 }

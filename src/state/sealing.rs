@@ -26,8 +26,8 @@ const VARIABLE: &str = "KYCPORT_SESSION_KEYS";
 /// bound to their owner, family and ID. From each key, the SDK derives one key for records and one
 /// key for logins (HKDF, RFC 5869).
 ///
-/// Every instance must be able to open records that any other instance has sealed. So adding a new
-/// key requires two deployments. First add the key on every instance as a key that
+/// Every instance must be able to open records that any other instance has sealed. Adding a new key
+/// therefore requires two deployments. First add the key on every instance as a key that
 /// [opens](Self::also_open). After that deployment, make the new key the first key. Keep the old
 /// key for the longest session lifetime, and for at least 41 days. The store keeps the latest
 /// assurance of a person for 41 days. If a key is missing, the crate treats sessions sealed with
@@ -134,7 +134,7 @@ impl SealingKeys {
     /// setting, a person who can write to the store can add records.
     ///
     /// This setting does not affect pending logins. Cookies of pending logins were sealed with a
-    /// key from the store. So a person with a pending login must start the login again.
+    /// key from the store. A person with a pending login must therefore start the login again.
     #[must_use]
     pub fn also_read_unsealed(mut self) -> Self {
         self.unsealed = Unsealed::Read;

@@ -15,8 +15,8 @@ use crate::{
 
 /// Event from a delivery with a valid signature.
 ///
-/// KYCPort can deliver an event several times, late, and out of order (K62). So begin
-/// the [`key`](Self::key) of each event in an [`EventLog`](super::EventLog), and read the current
+/// KYCPort can deliver an event several times, late, and out of order (K62). Therefore begin the
+/// [`key`](Self::key) of each event in an [`EventLog`](super::EventLog), and read the current
 /// status from the status endpoint.
 ///
 /// `Debug` shows no personal data.

@@ -90,8 +90,8 @@ fn timestamped(header: &HeaderName, headers: &HeaderMap) -> Result<Presented, Si
     })
 }
 
-/// Reads the three headers of Standard Webhooks. Signatures are separated by spaces. Signatures of
-/// other versions than `v1` are ignored.
+/// Reads the three headers of Standard Webhooks. Signatures are separated by spaces. Ignores
+/// signatures of other versions than `v1`.
 fn standard(headers: &HeaderMap) -> Result<Presented, SignatureError> {
     let signatures = only(headers, &SIGNATURE)?.ok_or(SignatureError::NoSignature)?;
     let id = only(headers, &ID)?

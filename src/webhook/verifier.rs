@@ -136,7 +136,7 @@ impl WebhookVerifier {
     /// remains rejected.
     ///
     /// The method hashes the body about a dozen times for each secret, and every sender can cause a
-    /// mismatch. So limit the number of calls.
+    /// mismatch. Therefore limit the number of calls.
     pub fn diagnose(&self, headers: &HeaderMap, body: &[u8]) -> Diagnosis {
         let body = body.get(..self.max_body).unwrap_or(body);
         let (keys, now) = (self.keys.now(), self.clock.now());

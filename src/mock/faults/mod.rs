@@ -147,8 +147,8 @@ impl Fault {
 
     /// Removes the fault now.
     ///
-    /// # Panics
-    /// Panics if the fault was never hit and is not [optional](Rule::optional).
+    /// # Panics Panics if no request or delivery hit the fault, and the fault is not
+    /// [optional](Rule::optional).
     pub fn remove(self) {
         drop(self);
     }

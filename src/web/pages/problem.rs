@@ -32,7 +32,7 @@ pub(in crate::web) enum Problem {
     ExpiredLogin,
     /// The login has been completed by another request.
     FinishedLogin,
-    /// The sessions of the person were revoked during the login.
+    /// The app revoked the sessions of the person during the login.
     RevokedLogin,
     /// The app is completing the maximum number of logins.
     TooManyLogins,

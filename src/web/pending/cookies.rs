@@ -1,8 +1,8 @@
 //! Cookies of pending logins. Each login has its own sealed cookie.
 //!
 //! The browser sends `__Host-` cookies with every request, so the number and size of login cookies
-//! are limited per browser. The name of a cookie is derived from the login's `state`. So a callback
-//! opens one cookie and never changes the cookies of other tabs.
+//! are limited per browser. The name of a cookie is derived from the login's `state`. A callback
+//! therefore opens one cookie and never changes the cookies of other tabs.
 
 use std::time::Duration;
 

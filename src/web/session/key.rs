@@ -23,8 +23,8 @@ const TEXT: usize = 64;
 /// Because the key contains the owner's ID, one read returns the session, the owner's fence and the
 /// latest assurance. A mark is the value of the revocation counter when a login started. The fence
 /// is the lowest mark that is still valid. The session ID is a hash over all 48 bytes, and the
-/// session's subject is compared with the owner. So a forged key with another owner's ID has no
-/// session.
+/// session's subject is compared with the owner. A forged key with another owner's ID therefore has
+/// no session.
 #[derive(Clone)]
 pub(in crate::web) struct SessionKey {
     id: SessionId,

@@ -264,8 +264,8 @@ impl TokenRefresh {
     /// Polls the tokens for one second, in case another instance has used the refresh token.
     ///
     /// The store can lose a lease with its data, and a lease expires while its holder is suspended.
-    /// So another instance may have used the rejected refresh token, and may soon write the new
-    /// tokens.
+    /// Another instance may therefore have used the rejected refresh token, and may soon write the
+    /// new tokens.
     #[expect(
         clippy::disallowed_methods,
         reason = "the store has no notification that another instance has written"

@@ -192,8 +192,8 @@ impl SessionRecords {
     /// because it may record a rejection or a revocation.
     ///
     /// The time of the revocation comes from this machine's clock, and the token's time comes from
-    /// KYCPort's clock. So a token that was issued less than `skew` after the revocation is also
-    /// revoked.
+    /// KYCPort's clock. The function therefore also treats a token as revoked if KYCPort issued the
+    /// token less than `skew` after the revocation.
     pub(in crate::web) async fn token_status(
         &self,
         subject: &str,

@@ -2,8 +2,8 @@
 //!
 //! A session record is written when the session is created, and never changes until it is deleted.
 //! The time of the last use and the tokens are separate records. The store writes these records
-//! only while the session exists. So a request that is running when the person signs out cannot
-//! restore the session.
+//! only while the session exists. A request that is running when the person signs out therefore
+//! cannot restore the session.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},

@@ -14,8 +14,8 @@ pub(super) const MIN_BYTES_PER_SECOND: u32 = 1024;
 /// Time for which a body may stay below the minimum rate, for example after two lost packets.
 pub(super) const GRACE: Duration = Duration::from_secs(5);
 
-/// Bodies that share one limit. If the limit is reached, the receiver drops the slowest body. So
-/// slow clients cannot block a new body.
+/// Bodies that share one limit. If the limit is reached, the receiver drops the slowest body. Slow
+/// clients therefore cannot block a new body.
 #[derive(Debug)]
 pub(super) struct Bodies {
     max_count: usize,
@@ -36,8 +36,8 @@ struct State {
 struct Reading {
     bytes: usize,
     /// Time at which the next bytes are due. Each received byte postpones this time according to
-    /// the minimum rate, up to [`GRACE`] from now. So a burst does not allow a long pause. The
-    /// slowest body has the earliest due time.
+    /// the minimum rate, up to [`GRACE`] from now. A burst therefore does not allow a long pause.
+    /// The slowest body has the earliest due time.
     due: Duration,
     dropped: Arc<Notify>,
 }

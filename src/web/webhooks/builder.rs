@@ -231,8 +231,8 @@ impl WebhookReceiverBuilder {
         self
     }
 
-    /// Sets the store of handled events. Default: the store of the configuration. A receiver
-    /// without a relying party uses memory, which suits a single process.
+    /// Sets the store in which the receiver records handled events. Default: the store of the
+    /// configuration. A receiver without a relying party uses memory, which suits a single process.
     pub fn store(mut self, store: impl Store) -> Self {
         self.store = Some(Arc::new(store));
         self

@@ -17,10 +17,10 @@ use crate::webhook::{SignatureError, VerifiedPayload, WebhookVerifier};
 /// Maximum declared length of a small body, in bytes. Small bodies have reserved places, which
 /// large bodies cannot use. An event usually has a few hundred bytes.
 const SMALL_BODY: usize = 16 * 1024;
-/// Maximum number of small bodies that are read at the same time. All small bodies together use at
-/// most 16 MiB.
+/// Maximum number of small bodies that the receiver reads concurrently. All small bodies together
+/// use at most 16 MiB.
 const MAX_SMALL_BODIES: usize = 1024;
-/// Maximum number of large bodies that are read at the same time.
+/// Maximum number of large bodies that the receiver reads concurrently.
 const MAX_LARGE_BODIES: usize = 256;
 /// Maximum total bytes of large bodies in memory.
 const MAX_LARGE_BYTES: usize = 48 * 1024 * 1024;

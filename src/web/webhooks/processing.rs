@@ -49,7 +49,7 @@ impl HandlerError {
         reason = "the error is boxed only to log its text"
     )]
     pub(super) fn new(error: Box<dyn std::error::Error + Send + Sync>) -> Self {
-        // The text may contain untrusted input, so control characters are replaced.
+        // The text may contain untrusted input, so the function replaces control characters.
         let text = error.to_string();
         let printable = text.chars().map(|c| if c.is_control() { ' ' } else { c });
         Self(printable.take(Self::MAX_CHARS).collect())

@@ -62,13 +62,13 @@ const MAX_DIAGNOSED_BYTES: usize = 64 * 1024;
 /// If all checks pass, the response is 200. The service reads at most 1,024 small bodies at the
 /// same time (declared length 16 KiB or less). The service reads at most 256 larger bodies at the
 /// same time, with at most 48 MiB in total. If a further request arrives, the service drops the
-/// request with the slowest body and responds to it with 408. So slow clients cannot block
+/// request with the slowest body and responds to it with 408. Slow clients therefore cannot block
 /// deliveries.
 ///
 /// After any response other than 2xx, KYCPort redelivers the event (K62). After the signature is
-/// verified, a separate task processes the delivery. So the processing continues if the client
-/// disconnects. A handler that exceeds its time limit is dropped at its next `await`. A handler
-/// that never awaits cannot be stopped.
+/// verified, a separate task processes the delivery. The processing therefore continues if the
+/// client disconnects. A handler that exceeds its time limit is dropped at its next `await`. A
+/// handler that never awaits cannot be stopped.
 ///
 /// A handler handles every event at least once, but two handlers never handle one event
 /// simultaneously. After the receiver has recorded the completion, no handler gets the event again.
