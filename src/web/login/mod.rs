@@ -1,6 +1,7 @@
 //! Login routes: redirect to KYCPort, callback and creation of the session.
 
 mod callback;
+mod completion;
 mod lock;
 mod start;
 mod step_up;
