@@ -39,6 +39,14 @@ impl Cause {
     }
 }
 
+/// Logs that a step-up has given a session a new key.
+pub(crate) fn session_rotated(session: Pseudonym<'_>) {
+    tracing::info!(
+        name: "kycport.session.rotated", target: "kycport::session",
+        %session, "a step-up replaced the key of a session"
+    );
+}
+
 /// Reports that one session ended.
 pub(crate) fn session_ended(cause: Cause, session: Pseudonym<'_>) {
     let cause = cause.code();

@@ -47,7 +47,7 @@ async fn run_through(kyc: MockIssuer, engine: &Engine) {
     assert_eq!(statuses(&browser, &me).await, [200, 200]);
     assert_eq!(statuses(&browser, &app.url("/token")).await, [200, 200]);
 
-    // Step-up. The step-up invalidates the old session key.
+    // Step-up. The old session key becomes invalid after 30 s.
     let old = browser.clone();
     let guarded = app.url("/guarded");
     for page in both(&browser, &guarded).await {
@@ -58,7 +58,10 @@ async fn run_through(kyc: MockIssuer, engine: &Engine) {
     browser.get(app.url("/")).await.unwrap();
     old.get(app.url("/")).await.unwrap();
     assert_eq!(statuses(&browser, &guarded).await, [200, 200]);
+    assert_eq!(statuses(&old, &me).await, [200, 200]);
+    kyc.clock().advance(Duration::from_secs(31));
     assert_eq!(statuses(&old, &me).await, [401, 401]);
+    assert_eq!(statuses(&browser, &me).await, [200, 200]);
 
     // One instance receives the event, and the rejection applies at both instances.
     kyc.clock().advance(Duration::from_secs(1));

@@ -75,6 +75,7 @@ mod secrets;
 #[expect(dead_code, reason = "a benchmark uses the other items")]
 mod servers;
 mod session;
+mod session_rotation;
 mod sign_in;
 mod socket_faults;
 mod sqlite_file;

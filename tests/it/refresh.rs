@@ -26,7 +26,7 @@ const FAILURE_PAUSE: Duration = Duration::from_secs(5);
 
 type ResponseFault = fn(&TestApp) -> kycport::mock::Rule;
 
-async fn app_with_refresh_tokens() -> TestApp {
+pub(crate) async fn app_with_refresh_tokens() -> TestApp {
     let kyc = MockIssuer::builder().issue_refresh_tokens(true).start();
     setup_on(kyc.await.unwrap(), 1000, |config| config).await
 }
@@ -632,7 +632,7 @@ async fn without_a_lease_no_refresh_request_is_sent() {
 }
 
 /// Starts the app without a tenant key. The guards of this app use the access token of each person.
-async fn app_without_tenant_key() -> TestApp {
+pub(crate) async fn app_without_tenant_key() -> TestApp {
     let mut setup = app_with_refresh_tokens().await;
     let client = setup.kyc.client();
     let app = setup.kyc.serve(|base| {

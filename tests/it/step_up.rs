@@ -103,8 +103,10 @@ async fn a_step_up_raises_the_tier_and_returns_to_the_requested_page() {
         authorize_requests.last().unwrap().query("acr_values"),
         Some("t2")
     );
-    // The step-up creates a new session key, and the old session key is invalid.
+    // The step-up creates a new session key. The old session key becomes invalid after 30 s.
     assert_ne!(setup.key(), before);
+    assert_eq!(setup.whoami(&old).await.as_deref(), Some(setup.ada.id()));
+    setup.kyc.clock().advance(Duration::from_secs(31));
     assert_eq!(setup.whoami(&old).await, None);
     assert_eq!(
         setup.whoami(&setup.browser).await.as_deref(),

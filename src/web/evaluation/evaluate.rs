@@ -16,7 +16,7 @@ use crate::{
     web::session::{AccessTokenError, AccessTokens, LiveSession},
 };
 
-/// Time after a login during which the guard does not ask the person to sign in again.
+/// Time after a login or step-up during which the guard does not ask the person to sign in again.
 const RECENT_LOGIN: Duration = Duration::from_secs(60);
 
 /// Time for which the guard uses a negative result of KYCPort without another query. A newer result
@@ -242,7 +242,7 @@ impl Evaluator {
     /// token. If the person has just signed in, the function returns another error, because another
     /// login would cause endless redirects.
     fn no_usable_token(&self, live: &LiveSession) -> QueryError {
-        if self.clock.now().since(live.session.created_at) < RECENT_LOGIN {
+        if self.clock.now().since(live.session.latest_login()) < RECENT_LOGIN {
             QueryError::Failed { retry_after: None }
         } else {
             QueryError::NoSource

@@ -6,7 +6,7 @@ use super::lock::{LockOutcome, LoginLock};
 use crate::{
     http::TransportError,
     kyc::{Requirement, RequirementError},
-    observe::{self, Purpose},
+    observe::{self, Cause, Purpose},
     oidc::{
         Authenticated, AuthorizationCode, ExchangeError, LoginError, PendingAuthorization,
         printable,
@@ -18,7 +18,7 @@ use crate::{
         pages::problem::Problem,
         pending::{PendingLogin, StepUp},
         request::return_to::ReturnTo,
-        session::{Created, LiveSession, NewSession},
+        session::{Created, LiveSession, NewSession, Renewed, SessionKey},
     },
 };
 
@@ -96,6 +96,13 @@ impl Completion {
             lock.settle(&context, Settlement::Release).await;
             return;
         }
+        // Read the session before the exchange, so that the callback notices if the session ends
+        // during the exchange. A later call returns the same session.
+        if let Err(error) = context.session().await {
+            lock.settle(&context, Settlement::Release).await;
+            let _ = answer.send(Err(error.into()));
+            return;
+        }
         let Some(_turn) = context.exchange_turn() else {
             lock.settle(&context, Settlement::Release).await;
             let _ = answer.send(Err(Problem::TooManyLogins.into()));
@@ -136,7 +143,7 @@ fn was_not_sent(error: &LoginError) -> bool {
     )
 }
 
-/// Creates the session of a person whose tokens are verified.
+/// Creates or renews the session of a person whose tokens are verified.
 async fn establish(
     context: &RequestContext,
     login: PendingLogin,
@@ -148,19 +155,16 @@ async fn establish(
         sign_in.claims.issuer.clone(),
         sign_in.claims.subject.clone(),
     );
+    let now = context.session().await?;
     if let Some(step_up) = &login.step_up {
-        same_person(context, step_up, &person.1).await?;
+        same_person(context, step_up, now.as_ref(), &person.1)?;
     }
-    let new = NewSession {
-        sign_in,
-        mark,
-        replaces: context.session_key(),
+    let live = match (&login.step_up, now, context.session_key()) {
+        (Some(_), Some(live), Some(key)) if context.now() < live.session.expires_at => {
+            renew(context, &live, key, sign_in, mark).await?
+        }
+        (_, now, _) => create(context, now.as_ref(), sign_in, mark).await?,
     };
-    let (key, live) = match context.sessions().create(new).await? {
-        Created::Session(key, live) => (key, live),
-        Created::Revoked => return Err(Problem::RevokedLogin.into()),
-    };
-    context.set_session_cookie(&key.to_cookie());
     let purpose = login
         .step_up
         .as_ref()
@@ -183,15 +187,60 @@ async fn establish(
     Ok((settings.return_to(login.return_to.as_str()), "signed_in"))
 }
 
+/// Creates a session, and ends the session that the browser had before.
+async fn create(
+    context: &RequestContext,
+    replaces: Option<&LiveSession>,
+    sign_in: Authenticated,
+    mark: RevocationMark,
+) -> Result<Box<LiveSession>, Problem> {
+    let sessions = context.sessions();
+    if replaces.is_none()
+        && let Some(key) = context.session_key()
+    {
+        sessions.end_unusable(key, Cause::Replaced).await?;
+    }
+    let new = NewSession {
+        sign_in,
+        mark,
+        replaces,
+    };
+    match sessions.create(new).await? {
+        Created::Session(key, live) => {
+            context.set_session_cookie(&key.to_cookie());
+            Ok(live)
+        }
+        Created::Revoked => Err(Problem::RevokedLogin),
+    }
+}
+
+/// Renews the session after a step-up. The session keeps its ID and its end.
+async fn renew(
+    context: &RequestContext,
+    live: &LiveSession,
+    key: &SessionKey,
+    sign_in: Authenticated,
+    mark: RevocationMark,
+) -> Result<Box<LiveSession>, Problem> {
+    match context.sessions().renew(live, key, sign_in, mark).await? {
+        Renewed::Rotated(key, live) => {
+            context.set_session_cookie(&key.to_cookie());
+            Ok(live)
+        }
+        Renewed::Updated(live) => Ok(live),
+        Renewed::Revoked => Err(Problem::RevokedLogin),
+    }
+}
+
 /// Checks that the step-up was completed by the person who started it, and that this person is
 /// still signed in.
-async fn same_person(
+fn same_person(
     context: &RequestContext,
     step_up: &StepUp,
+    now: Option<&LiveSession>,
     subject: &str,
 ) -> Result<(), Problem> {
     let owner = context.state().namespace().owner_of(subject);
-    let now = context.session().await?;
     let is_who_left = owner.id == step_up.owner_id;
     let is_who_is_here = now.is_none_or(|live| live.owner == owner);
     if is_who_left && is_who_is_here {

@@ -226,7 +226,7 @@ impl Problem {
             Self::RevokedLogin => text(
                 StatusCode::UNAUTHORIZED,
                 "revoked_login",
-                "You were signed out everywhere",
+                "You were signed out",
                 "That happened while you were signing in. Please sign in again.",
                 Next::SignIn,
             ),

@@ -5,24 +5,19 @@ use std::sync::Arc;
 use super::{
     id::SessionId,
     key::SessionKey,
-    record::Session,
+    login_write::{LoginWrite, assurance_of, version_of},
+    record::{KeyUse, Session},
     revocation::deletions,
     sessions::{LiveSession, SessionRecords, stored},
 };
 use crate::{
-    kyc::{Assurance, AssuranceSource, Latest, LatestAssurances},
     observe::{self, Cause},
     oidc::Authenticated,
-    store::{Change, Condition, Owner, RevocationMark, StoreError, Write, Written},
+    store::{Condition, Owner, RevocationMark, StoreError, Write},
 };
 
 /// Maximum number of sessions of one person. A further login ends the oldest session.
 const MAX_SESSIONS: usize = 64;
-
-/// Maximum number of attempts to replace a positive verification result after a login, while other
-/// requests change the result. After the last attempt, the recorded assurance stays, because it is
-/// newer.
-const MAX_REPLACEMENTS: usize = 3;
 
 /// Session to be created.
 pub(in crate::web) struct NewSession<'a> {
@@ -30,7 +25,7 @@ pub(in crate::web) struct NewSession<'a> {
     /// Value of the revocation counter when the login acquired its lock.
     pub(in crate::web) mark: RevocationMark,
     /// Session that the new session replaces in the browser.
-    pub(in crate::web) replaces: Option<&'a SessionKey>,
+    pub(in crate::web) replaces: Option<&'a LiveSession>,
 }
 
 /// Result of creating a session.
@@ -55,6 +50,7 @@ impl SessionRecords {
             requested_at,
         } = sign_in;
         let now = self.clock.now();
+        let assurance = assurance_of(&claims, requested_at);
         let session = Arc::new(Session {
             issuer: claims.issuer,
             subject: claims.subject,
@@ -66,15 +62,11 @@ impl SessionRecords {
             created_at: now,
             expires_at: now.saturating_add(self.limits.absolute),
             mark: mark.0,
+            key: None,
+            previous_key: None,
+            rotations: 0,
+            renewed_at: None,
         });
-        let assurance = Assurance::new(
-            claims.kyc_status,
-            claims.kyc_tier,
-            claims.aml_clear,
-            requested_at,
-            AssuranceSource::IdToken,
-        )
-        .with_verified_at(claims.verified_at);
         let person = self.assurances.person(&session.subject);
         let owner = person.owner;
         let key = SessionKey::draw(&owner);
@@ -86,53 +78,17 @@ impl SessionRecords {
             self.state
                 .put(&owner, id, Condition::Any, &stored(tokens), keep_for)?,
         ];
+        let version = version_of(writes.first());
         if let Some(old) = replaces {
             self.end_replaced(old, &owner, &mut writes).await?;
         }
-        // An ID token without a KYC status leaves the latest assurance unchanged.
-        let is_known = assurance.kyc_status.is_some();
-        let mut latest = if is_known {
-            Latest::NothingRecorded
-        } else {
-            self.assurances.latest(&person).await?
+        let latest = match self.write_login(&person, &writes, &assurance, mark).await? {
+            LoginWrite::Applied(latest) => latest,
+            LoginWrite::Fenced => return Ok(Created::Revoked),
+            // The store already has a record with the new key. Random keys do not collide, so the
+            // store is damaged.
+            LoginWrite::Conflict => return Err(StoreError::Damaged),
         };
-        let mut recording = assurance.clone();
-        let mut attempt = writes.clone();
-        let mut replacements = 0..MAX_REPLACEMENTS;
-        if is_known {
-            attempt.push(self.assurances.write_of(&person, &assurance, &latest)?);
-        }
-        loop {
-            let is_recording = attempt.len() > writes.len();
-            let conflict = match self.state.write(&owner, &attempt, Some(mark)).await? {
-                Written::Applied if is_recording => {
-                    latest = Latest::Known {
-                        assurance: Arc::new(recording),
-                        version: version_of(attempt.last()),
-                    };
-                    break;
-                }
-                Written::Applied => break,
-                Written::Fenced => return Ok(Created::Revoked),
-                Written::Conflict(found) if is_recording => found,
-                // The store already has a record with the new key. Random keys do not collide, so
-                // the store is damaged.
-                Written::Conflict(_) => return Err(StoreError::Damaged),
-            };
-            let entry = conflict.entries.last().and_then(Option::as_ref);
-            latest = self.assurances.open(&owner, &session.subject, entry);
-            attempt.truncate(writes.len());
-            // A negative or unreadable record stays. The next guard therefore queries KYCPort.
-            let after_sign_in = latest
-                .known()
-                .and_then(|known| LatestAssurances::after_sign_in(known, &assurance));
-            if let Some(next) = after_sign_in
-                && replacements.next().is_some()
-            {
-                attempt.push(self.assurances.write_of(&person, &next, &latest)?);
-                recording = next;
-            }
-        }
         self.end_oldest(&owner).await;
         let live = LiveSession {
             id: key.id(),
@@ -141,27 +97,28 @@ impl SessionRecords {
             session,
             last_used: now,
             latest,
+            version,
+            key: KeyUse::Current,
         };
         Ok(Created::Session(key, Box::new(live)))
     }
 
-    /// Deletes the previous session of the browser. The key of the previous session becomes
+    /// Deletes the previous session of the browser. All keys of the previous session become
     /// invalid. If both sessions belong to one person, one store operation deletes the old session
     /// and writes the new session.
     async fn end_replaced(
         &self,
-        old: &SessionKey,
+        old: &LiveSession,
         owner: &Owner,
         writes: &mut Vec<Write>,
     ) -> Result<(), StoreError> {
-        let deletions = deletions(old.record_id());
-        let old_owner = old.owner(self.state.namespace());
-        if old_owner == *owner {
+        let deletions = deletions(old.id.record_id());
+        if old.owner == *owner {
             writes.extend(deletions);
         } else {
-            let _ = self.state.write(&old_owner, &deletions, None).await?;
+            let _ = self.state.write(&old.owner, &deletions, None).await?;
         }
-        let old = old.id().to_string();
+        let old = old.id.to_string();
         observe::session_ended(Cause::Replaced, self.log_key.session(&old));
         Ok(())
     }
@@ -178,12 +135,5 @@ impl SessionRecords {
             let id = SessionId::of_record(id);
             let _ = self.end(owner, id, Cause::TooMany).await;
         }
-    }
-}
-
-fn version_of(write: Option<&Write>) -> u64 {
-    match write.map(|write| &write.change) {
-        Some(Change::Put { version, .. }) => *version,
-        _ => 0,
     }
 }

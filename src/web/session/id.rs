@@ -13,8 +13,8 @@ const BYTES: usize = 16;
 
 /// Public ID of a session, for support and for pages that list a person's devices.
 ///
-/// The ID is a hash of the session key in the cookie. The ID is not secret: it grants no access,
-/// and the session key cannot be derived from it. The text of the ID has 22 characters, which are
+/// The ID is a hash of the session's first key, and never changes. The ID is not secret: it grants
+/// no access, and no session key can be derived from it. The text of the ID has 22 characters, which are
 /// safe in URLs and forms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
@@ -35,7 +35,7 @@ impl SessionId {
         bytes.try_into().map(Self).map_err(|_| InvalidSessionId)
     }
 
-    /// Returns the ID of the session with this key.
+    /// Returns the ID of the session with this first key.
     pub(super) fn of(key: &[u8]) -> Self {
         let digest = Sha256::new()
             .chain_update(b"kycport session id\0")

@@ -4,8 +4,10 @@ mod admin;
 mod creation;
 mod id;
 mod key;
+mod login_write;
 mod record;
 mod refresh;
+mod renewal;
 mod revocation;
 mod revoker;
 mod sessions;
@@ -22,6 +24,7 @@ pub(super) use {
     creation::{Created, NewSession},
     key::SessionKey,
     record::Session,
+    renewal::Renewed,
     revocation::TokenStatus,
     revoker::TokenRevoker,
     sessions::{LiveSession, SessionRecords},

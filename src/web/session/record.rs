@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::key::{KeyDigest, SessionKey};
 use crate::{
     clock::Timestamp,
     secret::{Secret, at_rest},
@@ -9,7 +10,8 @@ use crate::{
     store::{Family, RevocationMark},
 };
 
-/// Record of a session: the person who signed in. The record never changes until it is deleted.
+/// Record of a session: the person who signed in. Only a step-up by the same person replaces the
+/// record.
 #[derive(Clone, Serialize, Deserialize)]
 pub(in crate::web) struct Session {
     pub(in crate::web) issuer: String,
@@ -28,9 +30,71 @@ pub(in crate::web) struct Session {
     pub(in crate::web) expires_at: Timestamp,
     /// Value of the revocation counter when the login acquired its lock.
     pub(super) mark: u64,
+    /// Digest of the current key. `None`: the session was never rotated, and its ID is the hash of
+    /// its key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) key: Option<KeyDigest>,
+    /// Key before the last rotation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) previous_key: Option<PreviousKey>,
+    /// Number of rotations.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) rotations: u32,
+    /// Time of the latest completed step-up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) renewed_at: Option<Timestamp>,
+}
+
+/// Key that a rotation has replaced. Requests that the browser sent before it received the new key
+/// still contain the previous key.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct PreviousKey {
+    pub(super) digest: KeyDigest,
+    pub(super) accepted_until: Timestamp,
+}
+
+/// Key of a session that a request used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::web) enum KeyUse {
+    Current,
+    /// The key before the last rotation.
+    Previous,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde requires this signature"
+)]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 impl Session {
+    /// Returns which key of the session this is. Returns `None` if the key is invalid.
+    ///
+    /// The session ID is public. So a rotated key is valid only if the record contains its digest.
+    pub(super) fn key_use(&self, key: &SessionKey, now: Timestamp) -> Option<KeyUse> {
+        if self.is_current(key) {
+            return Some(KeyUse::Current);
+        }
+        let previous = self.previous_key.as_ref()?;
+        let is_accepted = now < previous.accepted_until && previous.digest == key.digest();
+        is_accepted.then_some(KeyUse::Previous)
+    }
+
+    /// Returns whether this is the current key of the session.
+    pub(super) fn is_current(&self, key: &SessionKey) -> bool {
+        match &self.key {
+            None => key.is_first(),
+            Some(digest) => *digest == key.digest(),
+        }
+    }
+
+    /// Returns the time of the latest login or step-up.
+    pub(in crate::web) fn latest_login(&self) -> Timestamp {
+        self.renewed_at.unwrap_or(self.created_at)
+    }
+
     /// Returns whether the session is older than the latest revocation. The fence is the lowest
     /// mark that is still valid. If the fence is missing, returns true, because the lost fence may
     /// have recorded a revocation.

@@ -98,13 +98,31 @@ impl SessionRecords {
         Vec::from_iter(self.state.open::<Tokens>(owner, id, entry).value())
     }
 
-    /// Deletes the session of a key.
-    pub(in crate::web) async fn end_by_key(
+    /// Deletes the records of a session that this instance cannot use: the session has expired, or
+    /// its record is unreadable.
+    ///
+    /// A rotated key contains the public ID of its session and proves nothing without a readable
+    /// record, so it deletes nothing. The hash of a first key is the session ID. A first key that a
+    /// rotation has replaced deletes nothing either.
+    pub(in crate::web) async fn end_unusable(
         &self,
         key: &SessionKey,
         cause: Cause,
     ) -> Result<(), StoreError> {
+        if !key.is_first() {
+            return Ok(());
+        }
         let owner = key.owner(self.state.namespace());
+        let id = key.record_id();
+        let keys = [RecordKey::new(Family::Session, id)];
+        let snapshot = self.state.read(&owner, &keys).await?;
+        let Some(Some(entry)) = snapshot.entries.first() else {
+            return Ok(());
+        };
+        let session = self.open(&owner, id, entry);
+        if session.is_some_and(|session| !session.is_current(key)) {
+            return Ok(());
+        }
         self.end(&owner, key.id(), cause).await
     }
 

@@ -1,7 +1,7 @@
 //! Sessions in the store.
 //!
-//! A session record is written when the session is created, and never changes until it is deleted.
-//! The time of the last use and the tokens are separate records. The store writes these records
+//! A session record is written when the session is created. Only a step-up by the same person
+//! replaces the record, and only if the record still exists. The time of the last use and the tokens are separate records. The store writes these records
 //! only while the session exists. A request that is running when the person signs out therefore
 //! cannot restore the session.
 
@@ -15,7 +15,7 @@ use futures_util::FutureExt as _;
 use super::{
     id::SessionId,
     key::SessionKey,
-    record::{Activity, Session, Tokens},
+    record::{Activity, KeyUse, Session, Tokens},
     revoker::TokenRevoker,
 };
 use crate::{
@@ -66,6 +66,10 @@ pub(in crate::web) struct LiveSession {
     pub(in crate::web) last_used: Timestamp,
     /// Latest assurance. The store operation that read the session also read the assurance.
     pub(in crate::web) latest: Latest,
+    /// Version of the session record.
+    pub(super) version: u64,
+    /// Key with which the request authenticated.
+    pub(super) key: KeyUse,
 }
 
 /// Session records of one relying party. Cheap to clone.
@@ -108,37 +112,71 @@ impl SessionRecords {
         key: &SessionKey,
     ) -> Result<Option<LiveSession>, StoreError> {
         let owner = key.owner(self.state.namespace());
-        let id = key.record_id();
+        let now = self.clock.now();
+        let accept = |session: &Session| session.key_use(key, now);
+        self.read_live(&owner, key.id(), accept).await
+    }
+
+    /// Reads a session again whose key this request has already proven. Meanwhile another step-up
+    /// may have rotated the key.
+    pub(super) async fn reload(
+        &self,
+        live: &LiveSession,
+        key: &SessionKey,
+    ) -> Result<Option<LiveSession>, StoreError> {
+        let accept = |session: &Session| {
+            Some(if session.is_current(key) {
+                KeyUse::Current
+            } else {
+                KeyUse::Previous
+            })
+        };
+        self.read_live(&live.owner, live.id, accept).await
+    }
+
+    /// Reads the active session with this ID, if `accept` accepts the key of the request.
+    async fn read_live(
+        &self,
+        owner: &Owner,
+        session_id: SessionId,
+        accept: impl Fn(&Session) -> Option<KeyUse>,
+    ) -> Result<Option<LiveSession>, StoreError> {
+        let id = session_id.record_id();
         let keys = [
             RecordKey::new(Family::Session, id),
             RecordKey::new(Family::Activity, id),
             ASSURANCE_RECORD,
         ];
-        let snapshot = self.state.read(&owner, &keys).await?;
+        let snapshot = self.state.read(owner, &keys).await?;
         let Snapshot { fence, entries } = snapshot;
-        let [Some(session), activity, assurance] = entries.as_slice() else {
+        let [Some(entry), activity, assurance] = entries.as_slice() else {
             return Ok(None);
         };
-        let Some(session) = self.open(&owner, id, session) else {
+        let Some(session) = self.open(owner, id, entry) else {
             return Ok(None);
         };
-        let activity = self.state.open(&owner, id, activity.as_ref()).value();
+        let Some(key) = accept(&session) else {
+            return Ok(None);
+        };
+        let activity = self.state.open(owner, id, activity.as_ref()).value();
         let times = self.times(&session, fence, activity.as_ref());
         Ok(times.map(|(last_used, idle_expires_at)| LiveSession {
-            id: key.id(),
+            id: session_id,
             latest: self
                 .assurances
-                .open(&owner, &session.subject, assurance.as_ref()),
-            owner,
+                .open(owner, &session.subject, assurance.as_ref()),
+            owner: *owner,
             session,
             idle_expires_at,
             last_used,
+            version: entry.version,
+            key,
         }))
     }
 
     /// Decodes a session record. Treats a record whose subject does not match its owner as
     /// unreadable.
-    fn open(&self, owner: &Owner, id: RecordId, entry: &Entry) -> Option<Arc<Session>> {
+    pub(super) fn open(&self, owner: &Owner, id: RecordId, entry: &Entry) -> Option<Arc<Session>> {
         if let Some(session) = self.memo.get(owner, id, &entry.body) {
             return Some(session);
         }

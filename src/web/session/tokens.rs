@@ -123,7 +123,7 @@ mod tests {
         oidc::OidcClient,
         state::{Namespace, State},
         store::MemoryStore,
-        web::session::{Session, SessionId, SessionRecords, TokenRevoker},
+        web::session::{Session, SessionId, SessionRecords, TokenRevoker, record::KeyUse},
     };
 
     fn access_tokens(clock: &TestClock) -> AccessTokens {
@@ -166,10 +166,16 @@ mod tests {
                 created_at: now,
                 expires_at: now,
                 mark: 0,
+                key: None,
+                previous_key: None,
+                rotations: 0,
+                renewed_at: None,
             }),
             idle_expires_at: now,
             last_used: now,
             latest: Latest::NothingRecorded,
+            version: 0,
+            key: KeyUse::Current,
         }
     }
 

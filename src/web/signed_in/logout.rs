@@ -91,10 +91,12 @@ fn signed_out(audience: Audience) -> Response {
 
 /// Ends this session. If the store fails, keeps the cookie. The person can then try again.
 async fn end_session(context: &RequestContext) -> Result<(), Problem> {
-    let Some(key) = context.session_key() else {
-        return Ok(());
-    };
-    context.sessions().end_by_key(key, Cause::Logout).await?;
+    let sessions = context.sessions();
+    if let Some(live) = context.session().await? {
+        sessions.end(&live.owner, live.id, Cause::Logout).await?;
+    } else if let Some(key) = context.session_key() {
+        sessions.end_unusable(key, Cause::Logout).await?;
+    }
     Ok(())
 }
 

@@ -88,13 +88,16 @@ impl Flag {
     }
 }
 
-/// Session that the app has acknowledged.
+/// Length of the session key after a step-up that keeps the session, in characters.
+const ROTATED_KEY: usize = 86;
+
+/// Key of a session that the app has acknowledged.
 struct Session {
     cookie: String,
-    /// An action that ends the session has started.
+    /// An action that ends the session or replaces its key has started.
     may_be_over: Flag,
-    /// The app has acknowledged the end of the session.
-    is_over: Flag,
+    /// The app has acknowledged the end of the session. All keys of the session share this flag.
+    is_over: Arc<Flag>,
 }
 
 /// Simulated user, and the actions that have affected this user.
@@ -238,10 +241,16 @@ impl User {
             match (back.status, back.cookie(SESSION_COOKIE)) {
                 // After a step-up, the session exists even if the app cannot read the status.
                 (303 | 503, Some(key)) if !key.is_empty() => {
-                    if let Some(old) = &old {
-                        old.is_over.raise();
-                    }
-                    self.is_signed_in(key);
+                    // A step-up keeps the session unless the session has ended before.
+                    let is_over = match &old {
+                        Some(old) if key.len() == ROTATED_KEY => Arc::clone(&old.is_over),
+                        Some(old) => {
+                            old.is_over.raise();
+                            Arc::default()
+                        }
+                        None => Arc::default(),
+                    };
+                    self.is_signed_in(key, is_over);
                     return true;
                 }
                 // The failure is temporary. The user repeats the request after a pause.
@@ -254,6 +263,9 @@ impl User {
                     self.count(Count::LoginsLost);
                     return false;
                 }
+                // The response to an earlier step-up with the new key was lost. The app has updated
+                // the session, and the browser keeps the previous key for a short time.
+                (303, None) if old.is_some() => return true,
                 _ => {
                     if !scenario.is_over() {
                         self.violation(&format!("callback: {} {}", back.status, back.code()));
@@ -273,12 +285,12 @@ impl User {
         false
     }
 
-    fn is_signed_in(&self, key: &str) {
+    fn is_signed_in(&self, key: &str, is_over: Arc<Flag>) {
         self.count(Count::LoginsFinished);
         let session = Session {
             cookie: session_cookie(key),
             may_be_over: Flag::default(),
-            is_over: Flag::default(),
+            is_over,
         };
         // The newest session is the first session of the list.
         self.sessions.lock().unwrap().insert(0, Arc::new(session));
