@@ -172,7 +172,8 @@ impl RelyingParty {
     /// # }
     /// ```
     ///
-    /// # Errors Returns [`RotationError`] if the configuration has no provider, if the provider
+    /// # Errors
+    /// Returns [`RotationError`] if the configuration has no provider, if the provider
     /// fails, or if a secret is invalid. After an error, all secrets are unchanged.
     pub async fn reload_secrets(&self) -> Result<RotationReport, RotationError> {
         let Some(provider) = &self.config.secrets else {

@@ -94,7 +94,8 @@ pub struct UnsharedStore {
 impl TowerSessionsStore {
     /// Creates an adapter over a tower-sessions store and a second store for the atomic operations.
     ///
-    /// # Errors Returns [`UnsharedStore`] if the second store is not shared between processes.
+    /// # Errors
+    /// Returns [`UnsharedStore`] if the second store is not shared between processes.
     /// Other processes may share the tower-sessions store, and a revocation must apply to all
     /// sessions.
     pub fn new(sessions: impl SessionStore, atomic: impl Store) -> Result<Self, UnsharedStore> {

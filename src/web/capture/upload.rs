@@ -81,9 +81,9 @@ impl CaptureUpload {
             Ok(relayed) if !relayed.dropped.is_empty() => {
                 observe::parts_dropped(relayed.dropped.len());
             }
-            Ok(_) => {}
             // The person has too many uploads already, so this upload gets no more bandwidth.
-            Err(
+            Ok(_)
+            | Err(
                 ForwardError::TooManyUploads | ForwardError::Case(CaseError::RateLimited { .. }),
             ) => {}
             Err(_) => self.drain().await,
