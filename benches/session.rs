@@ -1,8 +1,9 @@
 //! Benchmark of a signed-in request with an in-memory store, in process and over a connection. The
-//! first contender is a bare axum route. The second contender is a route with the session layer of
-//! the crate tower-sessions. Three routes use this crate's session layer and `SignedIn`: without
-//! encryption, with encryption, and with a guard. Batches of all contenders take turns within one
-//! run. Other load on the machine therefore affects all contenders.
+//! benchmark compares five apps. The first app is a bare axum route. The second app uses the
+//! session layer of the crate tower-sessions. The other three apps use this crate's session layer
+//! and `SignedIn`: without encryption, with encryption, and with a guard. The apps take turns
+//! within one run, and each turn is a batch of requests. Other load on the machine therefore
+//! affects all apps.
 
 #![expect(
     clippy::disallowed_methods,
@@ -39,7 +40,7 @@ const PLAIN: &str = "/plain";
 const GUARDED: &str = "/guarded";
 const KEYS: &str = "bench:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
-/// App, request path, and session cookie.
+/// App of the comparison, with the request path and the session cookie.
 struct Contender {
     name: &'static str,
     app: Router,

@@ -2,9 +2,9 @@
 //! verification, jsonwebtoken and openidconnect.
 //!
 //! Run with `cargo bench --bench tokens`. The final table shows the ratios to the bare signature.
-//! Contenders take turns within one run. Each turn of a contender gives a ratio to the preceding
-//! turn of the bare signature. The table shows the median ratio. Other load therefore affects both
-//! turns.
+//! The implementations take turns within one run. Before each turn of an implementation, the
+//! benchmark runs a turn of the bare signature and computes the ratio of the two times. Other load
+//! therefore affects both times. The table shows the median ratio.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its results")]
 #![expect(
@@ -259,7 +259,7 @@ fn criterion_runs(c: &mut Criterion) {
     }
 }
 
-/// Number of turns per contender, and number of tokens per turn.
+/// Number of turns per implementation, and number of tokens per turn.
 const TURNS: usize = 2000;
 const TOKENS_A_TURN: u32 = 8;
 const STACK_DEPTHS: usize = 40;
@@ -271,7 +271,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 /// Calls `act` from a stack that is this number of frames deeper. The stack address changes the
 /// time by up to a fifth, because loads and stores of vector code can collide. Each turn uses
-/// another depth, so no contender has an advantage.
+/// another depth, so no implementation has an advantage.
 #[inline(never)]
 fn deeper<R>(frames: usize, act: &dyn Fn() -> R) -> R {
     let frame = black_box([0_u8; 176]);
@@ -285,8 +285,8 @@ fn deeper<R>(frames: usize, act: &dyn Fn() -> R) -> R {
 
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 fn turn(verify: &Contender) -> f64 {
-    // The benchmark does not measure this call, because the caches still contain the code and the
-    // tables of the preceding contender.
+    // Warm up without a measurement: the CPU caches still contain the code and the tables of the
+    // implementation that ran in the previous turn.
     verify();
     let start = Instant::now();
     for _ in 0..TOKENS_A_TURN {
@@ -295,7 +295,7 @@ fn turn(verify: &Contender) -> f64 {
     start.elapsed().as_secs_f64() / f64::from(TOKENS_A_TURN)
 }
 
-/// Runs the contenders in turns, and prints the medians of their times and ratios.
+/// Runs the implementations in turns, and prints the medians of their times and ratios.
 fn print_ratios() {
     println!("{:<14}{:<24}{:>12}{:>10}", "", "", "median", "ratio");
     for (token, contenders) in contenders() {

@@ -99,7 +99,7 @@ mod running_app {
 
     use super::{ConfigBuilder, MockIssuer};
 
-    /// Handle of a running app, which [`MockIssuer::serve`] returns. Dropping the handle stops the
+    /// Handle to a running app, which [`MockIssuer::serve`] returns. Dropping the handle stops the
     /// app.
     #[derive(Debug)]
     #[must_use = "the app stops when this is dropped"]

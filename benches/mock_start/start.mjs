@@ -11,7 +11,7 @@ const ROUNDS = 20
 const here = (name) => fileURLToPath(new URL(name, import.meta.url))
 const binary = process.env.KYCPORT_MOCK ?? here('../../target/release/kycport-mock')
 
-// Each contender prints one JSON line with `discovery_url` when it listens.
+// Each server prints one JSON line with `discovery_url` when it listens.
 const contestants = {
   'kycport-mock': [binary, '--bind', '127.0.0.1:0', '--print', 'json', '--quiet'],
   'oauth2-mock-server': [process.execPath, here('oauth2_mock_server.mjs')],

@@ -7,7 +7,8 @@ use crate::{
     visitor::{SESSION_COOKIE, Visitor},
 };
 
-/// Redirect URI of the apps. The test browser sends only its path to the app.
+/// Redirect URI of the apps. A [`Visitor`] takes only the path and the query of the callback from
+/// the issuer's redirect, and sends the callback to the address of the app.
 const REDIRECT: &str = "http://127.0.0.1:9/auth/callback";
 
 /// App, and an HTTP client for the app.

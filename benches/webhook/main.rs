@@ -2,9 +2,9 @@
 //!
 //! Run with `cargo bench --bench webhook`. The first table shows the ratios to the bare HMAC. The
 //! benchmark hashes the key of the bare HMAC beforehand. The second table shows the deliveries per
-//! second of one receiver with each store. The table also shows the ratios to an axum route that
-//! reads the body and verifies its HMAC. Contenders take turns within one run. Other load on the
-//! machine therefore affects all contenders.
+//! second of one receiver with each store. The second table also shows the ratios to an axum route
+//! that reads the body and verifies its HMAC. The rows of a table take turns within one run. Other
+//! load on the machine therefore affects all rows.
 //!
 //! For the second table, each receiver runs in a separate process. The process runs this binary,
 //! and an environment variable selects its role. The tests use the same servers

@@ -127,7 +127,7 @@ pub(crate) fn criterion_runs(c: &mut Criterion) {
     }
 }
 
-/// Number of turns per contender, and number of deliveries per turn.
+/// Number of turns per implementation, and number of deliveries per turn.
 const TURNS: usize = 1000;
 const DELIVERIES_A_TURN: u32 = 8;
 
@@ -145,7 +145,8 @@ fn turn(verify: &Contender) -> Duration {
     start.elapsed() / DELIVERIES_A_TURN
 }
 
-/// Runs the contenders in turns, and prints their medians and the ratios to the first contender.
+/// Runs the implementations in turns. Prints the median time of each implementation and its ratio
+/// to the first implementation.
 pub(crate) fn print_ratios() {
     println!("{:<10}{:<28}{:>12}{:>10}", "", "", "median", "ratio");
     for (size, contenders) in contenders() {

@@ -156,11 +156,11 @@ impl LatestAssurances {
     /// Returns the record to write after a login, if the ID token says "verified" and an assurance
     /// is already recorded. Returns `None` if the record stays unchanged.
     ///
-    /// The ID token may be older than the record. The ID token therefore never improves a record
-    /// from a status query, userinfo or a webhook. If the ID token is lower in one respect and
-    /// higher in another respect, the result is the lowered record with its source. If the record
-    /// comes from an ID token that was requested earlier or at the same time, the new ID token
-    /// replaces the record.
+    /// The ID token may be older than the record. If the record comes from a status query, userinfo
+    /// or a webhook, the ID token therefore never raises the result in the record. If the ID token
+    /// is lower in one respect and higher in another respect, the function returns the lowered
+    /// record, and the source of the record stays the same. If the record comes from an ID token
+    /// that was requested earlier or at the same time, the new ID token replaces the record.
     pub(crate) fn after_sign_in(known: &Assurance, id_token: &Assurance) -> Option<Assurance> {
         if !known.is_verified() {
             return None;

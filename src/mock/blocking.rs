@@ -30,7 +30,7 @@ impl Blocking {
 impl Drop for Blocking {
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {
-            // A future may drop the last handle of the mock. A future must not block, so the
+            // A future may drop the last handle to the mock. A future must not block, so the
             // runtime shuts down in the background.
             runtime.shutdown_background();
         }

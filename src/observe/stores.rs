@@ -47,7 +47,7 @@ pub(crate) fn store_operation(operation: StoreOperation, result: StoreResult, si
     }
 }
 
-/// Whether an event of this kind was logged before.
+/// Whether an event is the first of its kind in the log.
 #[cfg(feature = "web")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LogOnce {

@@ -282,7 +282,7 @@ fn has_error_code(body: &[u8]) -> bool {
     serde_json::from_slice::<BasicErrorResponse>(body).is_ok()
 }
 
-/// Maps an error of `oauth2`.
+/// Converts an error of the crate `oauth2` to an [`ExchangeError`].
 fn error(error: RequestTokenError<ExchangeError, BasicErrorResponse>) -> ExchangeError {
     match error {
         RequestTokenError::Request(error) => error,

@@ -9,8 +9,8 @@ use std::{
 use super::kind::SecretKind;
 use crate::{clock::Timestamp, observe, secret::Secret};
 
-/// Maximum number of webhook secrets that the crate accepts simultaneously. The crate evicts a
-/// secret with which KYCPort has signed a delivery last.
+/// Maximum number of webhook secrets that the crate accepts simultaneously. [`State::evict`]
+/// describes which secrets the crate evicts above the maximum.
 pub(crate) const MAX_WEBHOOK_SECRETS: usize = 8;
 /// Minimum length of a webhook secret, in bytes: 128 bits.
 pub(crate) const MIN_WEBHOOK_SECRET_BYTES: usize = 16;

@@ -1,9 +1,10 @@
-//! Stored forms: the encoding of a value as the bytes of a record.
+//! Stored formats: the encoding of a value as the bytes of a record.
 //!
-//! The first byte of a record identifies the form. Form 1 is JSON. Form 2 is sealed JSON: the
-//! length and the name of the key, a nonce, and the ciphertext with its tag. A release can add
-//! members to the JSON that an earlier release ignores. A record is unreadable if this release does
-//! not know its form or cannot decode its content. "Unreadable" is never treated as "absent".
+//! The first byte of a record is the format version. Format version 1 is JSON. Format version 2 is
+//! sealed JSON: the length and the name of the key, a nonce, and the ciphertext with its tag. A
+//! release can add members to the JSON that an earlier release ignores. A record is unreadable if
+//! this release does not know the format version of the record or cannot decode its content. This
+//! module never treats an unreadable record as an absent record.
 
 use std::sync::{
     Arc,

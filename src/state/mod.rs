@@ -1,4 +1,4 @@
-//! Typed records over a [`Store`]: namespaces, stored forms, sealing, deadlines and metrics.
+//! Typed records over a [`Store`]: namespaces, stored formats, sealing, deadlines and metrics.
 //!
 //! The modules above this layer address records by type and owner. The modules below this layer
 //! handle bytes.

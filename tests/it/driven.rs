@@ -1,7 +1,7 @@
 //! Headless Chromium, driven by WebDriver.
 //!
-//! The tests print a message and stop if `chromium` and `chromedriver` are not installed. With
-//! `KYCPORT_REQUIRE_BROWSER=1`, the tests fail instead.
+//! If `chromium` or `chromedriver` is not installed, each browser test prints a message and is
+//! skipped. With `KYCPORT_REQUIRE_BROWSER=1`, the test fails instead.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},

@@ -1,5 +1,4 @@
-//! Tests with two relying parties on one store. No relying party reads records of the other relying
-//! party.
+//! Tests with two relying parties on one store. Neither relying party reads the other's records.
 
 use kycport::{
     KycTier, RelyingParty, RunningApp,

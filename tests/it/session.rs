@@ -42,7 +42,7 @@ async fn get_from(setup: &TestApp, browser: &Browser, path: &str) -> Page {
     browser.open(setup.app.url(path)).await.unwrap()
 }
 
-/// Sends a request with this cookie header from a browser without a session.
+/// Sends a request from a new browser. The request contains only the cookies in `cookie`.
 async fn with_cookie(setup: &TestApp, path: &str, cookie: &str) -> Page {
     setup
         .kyc

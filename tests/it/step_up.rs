@@ -404,7 +404,8 @@ async fn a_rejected_form_is_not_resubmitted() {
     refused.assert_status(303);
     let way_on = refused.location().unwrap();
     assert_eq!(way_on.query(), Some("tier=t2&return_to=%2F"));
-    // A request of a script also gets this response.
+    // If a script sends the request, the app responds with 401. The body contains the same step-up
+    // URL.
     let fetch = post().fetch().json(&json!({})).send().await.unwrap();
     let body = fetch.assert_status(401).json();
     assert_eq!(body["step_up_url"], "/auth/step-up?tier=t2&return_to=%2F");

@@ -3,7 +3,7 @@
 //!
 //! Do not change `stored/v1.json` and `stored/v1_sealed.json`. These files contain the records of a
 //! person who signed in, and the cookies of the person's browser. The first release wrote the
-//! records in format 1 and format 2. A new format version gets an additional file.
+//! records in format versions 1 and 2. A new format version gets an additional file.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -159,7 +159,7 @@ struct AppOnOldRecords {
 }
 
 impl AppOnOldRecords {
-    /// Stores records of format 1 after `change` has changed them.
+    /// Changes records of format version 1 with `change`, and stores the changed records.
     async fn changed(change: impl Fn(Family, &mut Value)) -> Self {
         Self::with_bodies(V1, None, |family, body| {
             let mut value = serde_json::from_slice(&body[1..]).unwrap();
@@ -343,7 +343,7 @@ async fn the_first_formats_are_read() {
     old.assert_is_read().await;
     let sealed = AppOnOldRecords::as_written(V1_SEALED, Some(FIRST_KEY)).await;
     sealed.assert_is_read().await;
-    // An app without the key reads no record.
+    // An app without the key cannot read the records.
     let open = AppOnOldRecords::as_written(V1_SEALED, None).await;
     assert_eq!(open.today.status("/auth/me").await, 401);
     assert_eq!(open.complete_login().await, 400);
@@ -357,8 +357,8 @@ async fn the_idle_time_starts_at_the_recorded_activity() {
         let ends = &me["session"]["idle_expires_at"];
         let half_an_hour = 30 * 60;
         assert_eq!(*ends, old.fixture.now / 1000 + half_an_hour, "{me}");
-        // The session of the fixture was last used less than a minute ago, so the app writes no
-        // activity.
+        // The session of the fixture was last used less than a minute ago, so the app does not
+        // update the time of last use.
         old.today.kyc.clock().advance(Duration::from_secs(29 * 60));
         assert_eq!(old.today.status("/vault").await, 200);
         old.today.kyc.clock().advance(Duration::from_secs(29 * 60));
@@ -508,8 +508,8 @@ async fn an_assurance_of_a_newer_format_is_unknown_and_not_missing() {
     let before = today.store.bodies(ASSURANCE).await;
     let me = today.page("/auth/me").await.assert_ok().json();
     assert_eq!(me["assurance"]["kyc_status"], Value::Null);
-    // The guard rejects requests while KYCPort does not respond, and the app does not change the
-    // record.
+    // While the status endpoint of KYCPort fails, the guard rejects requests, and the app does not
+    // change the record.
     let down = today.kyc.on(Endpoint::Status).fail(500).always();
     assert_eq!(today.status("/guarded").await, 503);
     drop(down);

@@ -81,13 +81,13 @@ impl Visitor {
         }
     }
 
-    /// Sends a GET request like a script of the app's page.
+    /// Sends a GET request like a script on the app's page.
     pub(crate) async fn get(&self, path: &str, cookies: &str) -> reqwest::Result<Answer> {
         let url = format!("{}{path}", self.app);
         answer(self.same_origin(self.http.get(url), cookies)).await
     }
 
-    /// Sends a POST request like a form of the app's page.
+    /// Sends a POST request like a form on the app's page.
     pub(crate) async fn post(
         &self,
         path: &str,

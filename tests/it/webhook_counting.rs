@@ -26,8 +26,9 @@ const EVENTS: usize = 1_000;
 /// Number of concurrent deliveries.
 const SENDERS: usize = 32;
 const SEED: u64 = 1;
-/// Lease of an event. The lease gives the handlers enough time on a busy machine, because a handler
-/// that times out writes no line. The events of a killed receiver become free before the test ends.
+/// Lease of an event. A handler that times out does not write its line, so the lease gives the
+/// handlers enough time on a busy machine. If a receiver is killed, its leases end before the test
+/// ends.
 const LEASE: Duration = Duration::from_secs(12);
 
 fn events() -> usize {

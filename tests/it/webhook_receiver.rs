@@ -523,8 +523,8 @@ async fn a_store_outage_between_lease_and_completion_repeats_the_event() {
     // The receiver retries, so a short failure has no effect.
     setup.store.fail_times(Op::Settle, EVENT, 2);
     assert_eq!(setup.deliver(&event).await.0, 200);
-    // KYCPort redelivers the event if the store stays down. The event takes effect again when the
-    // lease ends, because the receiver cannot know whether the event took effect before.
+    // If the store stays down, KYCPort redelivers the event. When the lease ends, the handler runs
+    // again, because the receiver cannot know whether the first run of the handler took effect.
     let event = setup.event("evt_2");
     setup.store.fail_times(Op::Settle, EVENT, 3);
     assert_eq!(

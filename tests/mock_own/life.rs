@@ -100,7 +100,7 @@ fn a_blocking_test_needs_no_runtime() {
     issuer.ada.reject();
     kyc.block_on(kyc.webhooks().settled());
     kyc.webhooks().deliveries().assert_count(1);
-    // A future may drop the last handle of the mock.
+    // A future may drop the last handle to the mock.
     let (browser, url) = (kyc.browser(), kyc.discovery_url());
     drop(issuer);
     kyc.clone().block_on(async move { drop(kyc) });

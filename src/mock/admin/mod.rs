@@ -129,7 +129,8 @@ impl Admin {
             .iter()
             .filter_map(|route| Some((route, route.id_in(path)?)))
             .collect();
-        // A route without an ID takes precedence over a route with an ID in the same segment.
+        // If the path matches a route without an ID, ignore the routes with an ID. For example,
+        // `/faults/tokens` is not the fault with the ID `tokens`.
         let literal = matching.iter().any(|(_, id)| id.is_empty());
         let matching = matching
             .into_iter()

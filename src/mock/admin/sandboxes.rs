@@ -28,7 +28,7 @@ type Open = Box<dyn Fn() -> Result<Opened, MockError> + Send + Sync>;
 /// Running sandbox.
 pub(in crate::mock) struct Opened {
     pub(in crate::mock) overview: Overview,
-    /// Handle of the sandbox. Dropping the handle stops the sandbox.
+    /// Handle to the sandbox. Dropping the handle stops the sandbox.
     pub(in crate::mock) issuer: Box<dyn Any + Send + Sync>,
 }
 

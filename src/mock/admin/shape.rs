@@ -61,7 +61,7 @@ fn write_integers(schema: &Value, value: &mut Value, all: &Map<String, Value>) {
     match value {
         Value::Number(number) if number.is_f64() && is_type(schema, "integer") => {
             let whole = number.as_f64().filter(|it| it.fract() == 0.0);
-            // `{it:.0}` writes no decimal point and no exponent.
+            // The format `{it:.0}` omits the decimal point and the exponent.
             if let Some(whole) = whole.and_then(|it| format!("{it:.0}").parse().ok()) {
                 *number = whole;
             }

@@ -34,7 +34,7 @@ enum SameSite {
 pub(super) enum CrossSite {
     /// A top-level GET by a link or a redirect. The browser sends `Lax` cookies with this request.
     Navigation,
-    /// A POST request of a form, or a request of a script.
+    /// A POST request from a form, or a request from a script.
     Other,
 }
 

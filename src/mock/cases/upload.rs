@@ -232,7 +232,7 @@ async fn text(mut field: Field<'static>, switches: &Switches) -> Result<String, 
     String::from_utf8(text).map_err(|_| refuse("a text part is not valid UTF-8"))
 }
 
-/// Maps an error of the multipart parser to a response.
+/// Returns the error response for an error of the multipart parser.
 fn malformed(error: &multer::Error, switches: &Switches) -> Answer {
     let (status, code, reason) = match error {
         multer::Error::StreamSizeExceeded { .. } => (

@@ -16,8 +16,9 @@ use crate::{
     },
 };
 
-/// Changes a person. If the verification state changes, queues an event while the persons are still
-/// locked. The events of a person are therefore in the order of the changes.
+/// Changes a person. If the verification state changes, the function queues an event. One lock on
+/// the persons covers the change and the event, so the events of a person are in the order of the
+/// changes.
 pub(in crate::mock) fn change(core: &Core, id: &str, change: impl FnOnce(&mut PersonRecord)) {
     let (now, switches) = (core.now(), core.switches());
     let mut persons = core.persons();

@@ -36,7 +36,8 @@ pub struct DeliveryDraft {
     /// Function that changes each signature, including its prefix. For example, the function can
     /// truncate the signature.
     pub reshape: Option<fn(String) -> String>,
-    /// Value of `webhook-id`, used if the switch for Standard Webhooks is on.
+    /// Value of `webhook-id`. The mock sends this value if the mock is set to sign with Standard
+    /// Webhooks.
     id: String,
 }
 

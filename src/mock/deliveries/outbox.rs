@@ -148,7 +148,8 @@ impl Outbox {
         self.notify();
     }
 
-    /// Holds a delivery until `hold` opens. If `hold` is already open, queues the delivery again.
+    /// Keeps a delivery until [`release`](Self::release) opens `hold`. If `hold` is already open,
+    /// queues the delivery again.
     pub(in crate::mock) fn hold(&mut self, number: u64, hold: &Arc<Hold>) {
         if let Some(job) = self.in_flight.remove(&number) {
             if hold.is_open() {

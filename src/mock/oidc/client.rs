@@ -15,7 +15,7 @@ use crate::mock::{
     },
 };
 
-/// Handle of a registered client.
+/// Handle to a registered client.
 #[derive(Clone)]
 pub struct Client {
     core: Arc<Core>,

@@ -1,4 +1,4 @@
-//! Handle of the signing keys and their rotation (K6, K22).
+//! Handle to the signing keys and their rotation (K6, K22).
 
 use std::{
     fmt::{self, Debug},
@@ -7,7 +7,7 @@ use std::{
 
 use crate::mock::core::Core;
 
-/// Handle of the issuer's signing keys. The mock generates new keys at every start (case 135).
+/// Handle to the issuer's signing keys. The mock generates new keys at every start (case 135).
 ///
 /// A rotation has three steps, and a test can stop after each step. The mock publishes the next
 /// key, signs with the next key, and removes the old key from the key set.

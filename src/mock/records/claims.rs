@@ -40,7 +40,7 @@ pub(in crate::mock) fn about(
     values
 }
 
-/// Returns the time of the verification, if the switch for this time is on (K31).
+/// Returns the time of the verification if the mock is set to send this time (K31).
 pub(in crate::mock) fn verified_at(person: &PersonRecord, switches: &Switches) -> Option<Value> {
     let time = person
         .shown_verified_at()
@@ -48,7 +48,8 @@ pub(in crate::mock) fn verified_at(person: &PersonRecord, switches: &Switches) -
     Some(json!(time.to_string()))
 }
 
-/// Returns the tier as a string, or as a number if the switch for numeric tiers is on (K32).
+/// Returns the tier as a string. If the mock is set to send numeric tiers, returns the tier as a
+/// number (K32).
 pub(in crate::mock) fn tier(tier: &KycTier, switches: &Switches) -> Value {
     let number = match tier {
         KycTier::T0 => 0,

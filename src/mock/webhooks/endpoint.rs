@@ -1,4 +1,4 @@
-//! Handle of a webhook endpoint.
+//! Handle to a webhook endpoint.
 
 use std::{
     fmt::{self, Debug},
@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::mock::core::Core;
 
-/// Handle of a tenant's webhook endpoint. [`Webhooks::subscribe`] returns this handle. Dropping the
+/// Handle to a tenant's webhook endpoint. [`Webhooks::subscribe`] returns this handle. Dropping the
 /// handle does not remove the endpoint.
 ///
 /// [`Webhooks::subscribe`]: crate::mock::Webhooks::subscribe

@@ -1,4 +1,4 @@
-//! Handle of a tenant's webhooks.
+//! Handle to a tenant's webhooks.
 
 pub(super) mod endpoint;
 pub(super) mod manual;
@@ -26,7 +26,7 @@ use crate::{
 };
 use endpoint::WebhookEndpoint;
 
-/// Handle of a tenant's webhook endpoints and deliveries.
+/// Handle to a tenant's webhook endpoints and deliveries.
 ///
 /// A change of a person's status, tier or AML result is an event for every tenant that sees the
 /// person (K86). Four things cause a change: methods such as

@@ -130,8 +130,8 @@ impl From<RedisError> for Failure {
     }
 }
 
-/// Maps a failure to reach the first nodes of a cluster. The cluster client describes the cause
-/// only in its text.
+/// Converts an I/O error to a [`Failure`]. If a cluster client reaches none of the seed nodes, only
+/// the text of the error describes the cause.
 fn unreachable(error: &RedisError) -> Failure {
     let text = error.detail().unwrap_or_default();
     let is_refused = ["AuthenticationFailed", "NOAUTH", "WRONGPASS"]

@@ -1,8 +1,8 @@
 -- Stores a fence and deletes the owner's records of some families, and those that have expired.
 --
 -- KEYS[1]: the owner's hash. ARGV[1]: the new fence. ARGV[2]: lifetime of the fence, in
--- milliseconds. ARGV[3]: the families, one byte each. Replies the fence, which is never lower than
--- before.
+-- milliseconds. ARGV[3]: the families, one byte each. Returns the stored fence, which is never
+-- lower than the previous fence.
 local key, fence = KEYS[1], tonumber(ARGV[1])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

@@ -75,7 +75,8 @@ fn of_engine(error: &dyn DatabaseError) -> Failure {
     Failure::new(StoreError::Failed, "other")
 }
 
-/// Maps a Postgres `SQLSTATE`: five characters, of which the first two are the class.
+/// Converts a Postgres `SQLSTATE` to a [`StoreError`]. The first two of its five characters are the
+/// class.
 #[cfg(feature = "postgres")]
 fn of_sqlstate(code: &str) -> StoreError {
     match code {
@@ -96,7 +97,8 @@ fn of_sqlstate(code: &str) -> StoreError {
     }
 }
 
-/// Maps a result code of SQLite. The lowest byte of a result code is the primary code.
+/// Converts a result code of SQLite to a [`StoreError`]. The lowest byte of a result code is the
+/// primary code.
 #[cfg(feature = "sqlite")]
 fn of_result_code(code: i32, message: &str) -> StoreError {
     /// `SQLITE_IOERR_CORRUPTFS`

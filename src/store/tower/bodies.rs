@@ -172,8 +172,8 @@ async fn bounded<T>(
         .map_err(|_| StoreError::Timeout)
 }
 
-/// Maps an error by its kind. Omits the error's text, because the text can contain addresses and
-/// keys.
+/// Converts an error of tower-sessions to a [`StoreError`], by the kind of the error. Omits the
+/// error's text, because the text can contain addresses and keys.
 fn code(error: &Error) -> StoreError {
     match error {
         Error::Decode(_) => StoreError::Damaged,

@@ -160,9 +160,9 @@ impl TowerSessionsStore {
         Ok(named.collect())
     }
 
-    /// Revokes the sessions in the second store, then deletes the bodies. Reads the identifiers of
-    /// the bodies before the revocation, because the revocation deletes the index. If the read of
-    /// the identifiers fails, the revocation still happens.
+    /// Reads the identifiers of the bodies, revokes the sessions in the second store, and deletes
+    /// the bodies. The revocation deletes the index, so the store reads the identifiers first. If
+    /// the read of the identifiers fails, the store still revokes the sessions.
     pub(super) async fn revoke_both(
         &self,
         owner: &Owner,

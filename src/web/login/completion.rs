@@ -187,7 +187,7 @@ async fn establish(
     Ok((settings.return_to(login.return_to.as_str()), "signed_in"))
 }
 
-/// Creates a session, and ends the session that the browser had before.
+/// Creates a session, and ends the browser's previous session.
 async fn create(
     context: &RequestContext,
     replaces: Option<&LiveSession>,
@@ -279,7 +279,7 @@ async fn repeated(context: &RequestContext, return_to: ReturnTo) -> Finished {
     }
 }
 
-/// Maps a failed login to the problem to show. Only the kind of the error is logged.
+/// Logs the error of a failed login, and returns the problem to show.
 pub(super) fn problem(error: LoginError, context: &RequestContext) -> Problem {
     let kycport_code = match &error {
         LoginError::Rejected(refused) => Some(printable(&refused.code)),

@@ -97,7 +97,7 @@ impl From<StoreError> for Problem {
 }
 
 impl Problem {
-    /// Maps an unmet requirement to its problem.
+    /// Converts an unmet requirement to a [`Problem`].
     pub(in crate::web) fn of_requirement(
         error: &RequirementError,
         retry_after: Option<Duration>,

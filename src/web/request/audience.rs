@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, Method, header::ACCEPT};
 pub(in crate::web) enum Audience {
     /// Person, whose browser shows the response as a page.
     Page,
-    /// Program: a `fetch` of a script, or a client that is not a browser.
+    /// Program: a `fetch` from a script, or a client that is not a browser.
     Fetch,
 }
 

@@ -52,7 +52,8 @@ struct Inner {
     waits: [Wait; 2],
 }
 
-/// Event after which the time to the first accepted request is measured.
+/// Event that starts a time measurement. The measurement ends with the first accepted request after
+/// the event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum After {
     /// The test has killed an instance.

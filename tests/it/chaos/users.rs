@@ -241,7 +241,7 @@ impl User {
             match (back.status, back.cookie(SESSION_COOKIE)) {
                 // After a step-up, the session exists even if the app cannot read the status.
                 (303 | 503, Some(key)) if !key.is_empty() => {
-                    // A step-up keeps the session unless the session has ended before.
+                    // A step-up keeps the session, unless the session has already ended.
                     let is_over = match &old {
                         Some(old) if key.len() == ROTATED_KEY => Arc::clone(&old.is_over),
                         Some(old) => {

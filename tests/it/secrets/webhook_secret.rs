@@ -181,8 +181,8 @@ async fn at_most_eight_secrets_are_accepted() {
     assert_eq!(verified_by(&verifier, OLD), "previous-7");
     assert_eq!(verified_by(&verifier, &new(14)), "previous-6");
     assert_eq!(verified_by(&verifier, &new(34)), NO_SECRET);
-    // The receiver evicts a secret whose period has ended before a secret that has signed no
-    // delivery.
+    // The receiver evicts expired secrets first. If no secret has expired, the receiver evicts the
+    // oldest secret that has signed no delivery.
     assert_eq!(verified_by(&verifier, &new(40)), "current");
     setup.kyc.clock().advance(96 * HOUR);
     assert_eq!(verifier.secret_names(), ["current"]);
