@@ -65,6 +65,7 @@ pub(super) struct WebSettings {
     pub(super) signed_out_me: SignedOutMe,
     pub(super) me_shows_aml: bool,
     pub(super) assurance_max_age: Duration,
+    pub(super) step_up_lifetime: Duration,
     pub(super) store: Option<Arc<dyn Store>>,
     pub(super) store_url: Option<String>,
     pub(super) sealing_keys: Option<Arc<SealingKeys>>,
@@ -119,6 +120,7 @@ impl ConfigBuilder {
                 signed_out_me: SignedOutMe::default(),
                 me_shows_aml: false,
                 assurance_max_age: Duration::from_secs(600),
+                step_up_lifetime: Duration::from_secs(3600),
                 store: None,
                 store_url: None,
                 sealing_keys: None,
@@ -445,6 +447,16 @@ impl ConfigBuilder {
     /// reads the status again.
     pub fn assurance_max_age(mut self, age: Duration) -> Self {
         self.web.assurance_max_age = age;
+        self
+    }
+
+    /// Sets the maximum duration of a step-up, from its start to the callback. Default: 60 min.
+    /// Minimum: 60 s. Maximum: 24 h.
+    ///
+    /// A verification at KYCPort can take longer than a login. If a step-up returns too late, the
+    /// callback starts one new step-up by itself.
+    pub fn step_up_lifetime(mut self, lifetime: Duration) -> Self {
+        self.web.step_up_lifetime = lifetime;
         self
     }
 

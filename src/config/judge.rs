@@ -229,6 +229,12 @@ impl ConfigBuilder {
             Duration::ZERO,
             Duration::from_secs(24 * 3600),
         )?;
+        within(
+            names::STEP_UP_LIFETIME,
+            self.web.step_up_lifetime,
+            Duration::from_secs(60),
+            Duration::from_secs(24 * 3600),
+        )?;
         let mut own_origins = origins(names::APP_ORIGIN, &self.web.app_origins)?;
         own_origins.extend(Origin::of(redirect_url));
         let prefix = rules::prefix(names::AUTH_PREFIX, &self.web.prefix)?;
@@ -258,6 +264,7 @@ impl ConfigBuilder {
             store: self.judged_store()?,
             sealing_keys: self.judged_sealing_keys()?,
             transaction_lifetime: self.login_lifetime,
+            step_up_lifetime: self.web.step_up_lifetime,
             skew: self.skew,
             log_key: match &self.web.log_key {
                 Some(key) => rules::log_key(names::LOG_KEY, key)?,

@@ -39,6 +39,14 @@ pub(crate) fn signed_in(purpose: Purpose, person: Pseudonym<'_>, session: Pseudo
     );
 }
 
+/// Reports that a step-up whose code arrived too late starts again.
+pub(crate) fn step_up_restarted(reference: &impl Display) {
+    tracing::info!(
+        name: "kycport.step_up.restarted", target: "kycport::login",
+        %reference, "a step-up returned too late and started again"
+    );
+}
+
 /// Reports that a callback is not a valid authorization response.
 pub(crate) fn callback_malformed(error: &impl Display, reference: &impl Display) {
     tracing::info!(

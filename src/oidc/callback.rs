@@ -118,6 +118,12 @@ impl CallbackParams {
         })
     }
 
+    /// Returns whether the response contains a code.
+    #[cfg(feature = "web")]
+    pub(crate) fn has_code(&self) -> bool {
+        matches!(self.outcome, Outcome::Code(_))
+    }
+
     /// Returns the `state`, which identifies the pending authorization.
     pub fn state(&self) -> &Secret {
         &self.state

@@ -30,7 +30,7 @@ use crate::{
 use form::Forms;
 
 /// Lifetime of a fence (the lowest mark that is still valid) after a revocation. The lifetime is
-/// longer than the longest login that started before the revocation.
+/// longer than the time between the acquisition of a login's lock and the write of its session.
 const FENCE_LIFETIME: Duration = Duration::from_secs(3600);
 
 /// State of one relying party. Cheap to clone.

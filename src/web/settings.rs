@@ -33,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) sealing_keys: Option<Arc<SealingKeys>>,
     /// Lifetime of a login.
     pub(crate) transaction_lifetime: Duration,
+    /// Lifetime of a step-up.
+    pub(crate) step_up_lifetime: Duration,
     /// Maximum difference between KYCPort's clock and this machine's clock.
     pub(crate) skew: Duration,
     /// Key that derives the pseudonyms in the log.

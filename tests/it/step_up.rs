@@ -55,6 +55,19 @@ impl StepUpTest {
         went.unwrap()
     }
 
+    /// Starts a step-up to t3, stops before the callback, and returns the URL of the callback.
+    async fn pending_callback_of_another_tier(&self) -> String {
+        let login = self.app.url("/auth/login");
+        let page = self.browser.sign_in(login, &self.ada).await;
+        page.unwrap().assert_ok();
+        self.kyc.forget_requests();
+        let url = self.app.url("/auth/step-up?tier=t3&return_to=/vault");
+        let started = self
+            .browser
+            .start_sign_in_verifying(url, &self.ada, Verification::Pass);
+        started.await.unwrap().to_string()
+    }
+
     /// Starts a step-up, stops before the callback, and returns the URL of the callback.
     async fn pending_callback(&self, who: &Person, end: Verification) -> String {
         let url = self.app.url("/guarded");
@@ -524,4 +537,114 @@ async fn aml_not_clear_does_not_cause_a_step_up_loop() {
     assert_eq!(page.url().path(), "/sensitive");
     assert_eq!(page.history().len(), 5);
     assert!(!page.body().contains("/auth/"), "{}", page.body());
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Creates a test whose codes are valid for two hours, so that only the step-up can expire.
+async fn setup_with_long_codes() -> StepUpTest {
+    let setup = setup().await;
+    setup
+        .kyc
+        .switch(|switches| switches.code_lifetime = 120 * MINUTE);
+    setup.kyc.clock().freeze();
+    setup
+}
+
+#[tokio::test]
+async fn a_step_up_returns_after_fifty_nine_minutes() {
+    let setup = setup_with_long_codes().await;
+    let callback = setup.pending_callback(&setup.ada, Verification::Pass).await;
+    setup.kyc.clock().advance(59 * MINUTE);
+
+    let page = setup.browser.get(&callback).await.unwrap();
+
+    assert_eq!(page.assert_ok().url().path(), "/guarded");
+    let now = setup.whoami(&setup.browser).await;
+    assert_eq!(now.as_deref(), Some(setup.ada.id()));
+    // The lifetime of a login is a separate setting.
+    let login = setup.app.url("/auth/login");
+    let callback = setup.browser.start_sign_in(login, &setup.ada).await;
+    setup.kyc.clock().advance(10 * MINUTE);
+    let page = setup.browser.open(callback.unwrap()).await.unwrap();
+    assert!(page.assert_status(400).body().contains("took too long"));
+}
+
+#[tokio::test]
+async fn the_lifetime_of_a_step_up_is_a_setting() {
+    let (kyc, app, ada) = setup_with(|config| config.step_up_lifetime(2 * MINUTE)).await;
+    ada.set_tier(KycTier::T1);
+    kyc.clock().freeze();
+    let browser = kyc.browser();
+    browser.sign_in(app.url("/auth/login"), &ada).await.unwrap();
+    let started = browser.start_sign_in_verifying(app.url("/guarded"), &ada, Verification::Pass);
+    let callback = started.await.unwrap();
+    kyc.clock().advance(2 * MINUTE);
+    let page = browser.open(callback).await.unwrap();
+    assert_eq!(page.location().unwrap().path(), "/authorize");
+}
+
+#[tokio::test]
+async fn an_expired_step_up_restarts_once() {
+    // Covers threat case 37.
+    let setup = setup_with_long_codes().await;
+    let callback = setup.pending_callback(&setup.ada, Verification::Pass).await;
+    setup.kyc.clock().advance(61 * MINUTE);
+
+    let page = setup.browser.open(&callback).await.unwrap();
+
+    page.assert_status(303);
+    let authorize = page.location().unwrap();
+    assert_eq!(authorize.path(), "/authorize");
+    assert!(authorize.query().unwrap().contains("acr_values=t2"));
+    // The cookie of the new step-up replaces the cookie of the expired step-up.
+    let (set, deleted) = set_and_deleted(&page);
+    assert_eq!((set.len(), deleted.len()), (1, 1), "{set:?} {deleted:?}");
+    let browser = &setup.browser;
+    let second = browser.start_sign_in(authorize, &setup.ada).await.unwrap();
+    // Within its lifetime, the new step-up completes and returns to the page.
+    let other = browser.clone();
+    let page = other.get(&second).await.unwrap();
+    assert_eq!(page.assert_ok().url().path(), "/guarded");
+    setup.kyc.requests(Endpoint::Token).assert_count(1);
+
+    let callback = setup.pending_callback_of_another_tier().await;
+    setup.kyc.clock().advance(61 * MINUTE);
+    let page = setup.browser.open(&callback).await.unwrap();
+    let authorize = page.assert_status(303).location().unwrap();
+    let second = browser.start_sign_in(authorize, &setup.ada).await.unwrap();
+    setup.kyc.clock().advance(61 * MINUTE);
+    let page = setup.browser.open(&second).await.unwrap();
+    page.assert_status(400);
+    assert!(page.body().contains("took too long"), "{}", page.body());
+    let way_on = "href=\"/auth/step-up?tier=t3&amp;return_to=%2Fvault";
+    assert!(page.body().contains(way_on), "{}", page.body());
+    assert_deletes_the_login_only(&page);
+    setup.kyc.requests(Endpoint::Token).assert_count(0);
+}
+
+#[tokio::test]
+async fn a_late_step_up_restarts_only_for_a_code_and_a_navigation() {
+    let setup = setup_with_long_codes().await;
+    let callback = setup.pending_callback(&setup.ada, Verification::Pass).await;
+    setup.kyc.clock().advance(61 * MINUTE);
+    let before = setup.browser.clone();
+    // A person who declined is not sent to KYCPort again.
+    let (_, query) = callback.split_once('?').unwrap();
+    let declined: Vec<_> = query
+        .split('&')
+        .filter(|pair| !pair.starts_with("code="))
+        .chain(["error=access_denied"])
+        .collect();
+    let declined = format!("/auth/callback?{}", declined.join("&"));
+    let page = setup.browser.open(setup.app.url(&declined)).await.unwrap();
+    page.assert_status(400);
+    assert_eq!(page.location(), None);
+    // An image of another site does not start a step-up.
+    let image = before.request(Method::GET, &callback);
+    let image = image.header("sec-fetch-dest", "image").stay();
+    let page = image.send().await.unwrap();
+    page.assert_status(400);
+    assert_eq!(set_and_deleted(&page).0.len(), 0);
+    setup.kyc.requests(Endpoint::Token).assert_count(0);
 }

@@ -264,6 +264,12 @@ impl Story {
         let callback = self.callback(&late).await;
         self.kyc.clock().advance(11 * MINUTE);
         late.open(&callback).await.unwrap();
+        // A step-up returns too late, and starts again.
+        let late = self.signed_in(&ada).await;
+        let step_up = self.app.url("/auth/step-up?tier=t2");
+        let callback = late.start_sign_in(step_up, &ada).await.unwrap();
+        self.kyc.clock().advance(61 * MINUTE);
+        late.open(&callback).await.unwrap();
         self.canaries.extend(
             ["canary-code", "canary-state", "canary-text", "canary-page"].map(str::to_owned),
         );

@@ -8,6 +8,7 @@ use tracing::Instrument as _;
 use super::{
     completion::{Completion, FailedLogin, Finished, problem},
     lock::LoginLock,
+    start, step_up,
 };
 use crate::{
     observe::{self, Route},
@@ -30,7 +31,7 @@ pub(in crate::web) async fn callback(
         match finish(&context, uri.query().unwrap_or_default(), headers).await {
             // Redirect the browser, because the browser's history must not contain the code and the
             // state.
-            Ok((return_to, outcome)) => (see_other(return_to.as_str()), outcome),
+            Ok((location, outcome)) => (see_other(&location), outcome),
             Err(FailedLogin {
                 problem,
                 step_up,
@@ -48,9 +49,16 @@ pub(in crate::web) async fn callback(
     .await
 }
 
+/// Maximum number of automatic restarts of a step-up.
+const MAX_RESTARTS: u8 = 1;
+
 /// Validates the response against the login in the browser's cookie. Accesses the store only if the
-/// response contains a code for this login.
-async fn finish(context: &RequestContext, query: &str, headers: HeaderMap) -> Finished {
+/// response contains a code for this login. Returns the URL to redirect to, and an outcome code.
+async fn finish(
+    context: &RequestContext,
+    query: &str,
+    headers: HeaderMap,
+) -> Result<(String, &'static str), FailedLogin> {
     let params = CallbackParams::parse(query).map_err(|error| {
         observe::callback_malformed(&error, context.reference());
         Problem::MalformedCallback
@@ -60,11 +68,12 @@ async fn finish(context: &RequestContext, query: &str, headers: HeaderMap) -> Fi
         .open(&headers, params.state())
         .await?;
     let Some((cookie, login)) = opened else {
-        return without_login(context).await;
+        return without_login(context).await.map(to_page);
     };
-    let lifetime = context.settings().transaction_lifetime;
+    let lifetime = login.lifetime(context.settings());
     let transaction = login.transaction(lifetime);
-    let lock = LoginLock::new(context, params.state());
+    let lock = LoginLock::new(context, params.state(), lifetime);
+    let has_code = params.has_code();
     let code = match context.oidc().accept(&transaction, params).await {
         Ok(code) => code,
         Err(error) => {
@@ -73,7 +82,24 @@ async fn finish(context: &RequestContext, query: &str, headers: HeaderMap) -> Fi
             if !matches!(error, LoginError::Provider(_)) {
                 context.delete_cookie(&cookie);
             }
-            return Err(problem(error, context).into());
+            return match login.step_up {
+                Some(step_up) if matches!(error, LoginError::Expired) => {
+                    let is_late = has_code && start::can_start(&headers);
+                    if is_late && step_up.restarts < MAX_RESTARTS {
+                        let restart =
+                            step_up::restart(context, &headers, step_up, login.return_to).await?;
+                        return Ok((restart, "restarted"));
+                    }
+                    let _ = problem(error, context);
+                    Err(FailedLogin::of_step_up(
+                        Problem::ExpiredStepUp,
+                        context.settings(),
+                        &step_up,
+                        &login.return_to,
+                    ))
+                }
+                _ => Err(problem(error, context).into()),
+            };
         }
     };
     // A code that is not sent stays valid: a reload after the pause completes the login.
@@ -96,6 +122,11 @@ async fn finish(context: &RequestContext, query: &str, headers: HeaderMap) -> Fi
     answered
         .await
         .unwrap_or(Err(Problem::StoreUnavailable.into()))
+        .map(to_page)
+}
+
+fn to_page((return_to, outcome): (ReturnTo, &'static str)) -> (String, &'static str) {
+    (return_to.as_str().to_owned(), outcome)
 }
 
 /// Handles a callback for which this browser has no login cookie. The login was completed, has

@@ -19,6 +19,7 @@ use crate::{
         pending::{PendingLogin, StepUp},
         request::return_to::ReturnTo,
         session::{Created, LiveSession, NewSession, Renewed, SessionKey},
+        settings::Settings,
     },
 };
 
@@ -28,6 +29,22 @@ pub(super) struct FailedLogin {
     pub(super) problem: Problem,
     pub(super) step_up: Option<String>,
     pub(super) page: Option<String>,
+}
+
+impl FailedLogin {
+    /// Returns the failure of a step-up. The page links to the step-up and to the requested page.
+    pub(super) fn of_step_up(
+        problem: Problem,
+        settings: &Settings,
+        step_up: &StepUp,
+        return_to: &ReturnTo,
+    ) -> Self {
+        Self {
+            problem,
+            step_up: Some(settings.step_up_path(&step_up.tier, return_to)),
+            page: Some(return_to.as_str().to_owned()),
+        }
+    }
 }
 
 impl From<StoreError> for FailedLogin {
@@ -178,10 +195,8 @@ async fn establish(
     if let Some(step_up) = &login.step_up {
         evaluate_step_up(context, &live, step_up)
             .await
-            .map_err(|problem| FailedLogin {
-                problem,
-                step_up: Some(settings.step_up_path(&step_up.tier, &login.return_to)),
-                page: Some(login.return_to.as_str().to_owned()),
+            .map_err(|problem| {
+                FailedLogin::of_step_up(problem, settings, step_up, &login.return_to)
             })?;
     }
     Ok((settings.return_to(login.return_to.as_str()), "signed_in"))

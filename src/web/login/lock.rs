@@ -53,15 +53,14 @@ pub(super) struct LoginLock {
 }
 
 impl LoginLock {
-    pub(super) fn new(context: &RequestContext, state: &Secret) -> Self {
-        let settings = context.settings();
+    /// Creates the lock of a login with this maximum duration.
+    pub(super) fn new(context: &RequestContext, state: &Secret, lifetime: Duration) -> Self {
+        let skew = context.settings().skew;
         let namespace = context.state().namespace().bytes();
         Self {
             key: LeaseKey::of(namespace, LeaseFamily::Login, &[state.expose().as_bytes()]),
             token: LeaseToken::random(),
-            length: settings
-                .transaction_lifetime
-                .saturating_add(settings.skew.saturating_mul(2)),
+            length: lifetime.saturating_add(skew.saturating_mul(2)),
         }
     }
 

@@ -70,15 +70,15 @@ pub(super) async fn start(
     headers: &HeaderMap,
     wanted: Wanted,
 ) -> Result<String, Problem> {
-    if is_prefetch(headers) || !is_navigation(headers) {
+    if !can_start(headers) {
         return Err(Problem::Prefetch);
     }
     let purpose = wanted
         .step_up
         .as_ref()
         .map_or(Purpose::SignIn, |_| Purpose::StepUp);
-    let lifetime = context.settings().transaction_lifetime;
     let login = PendingLogin::start(context.now(), &wanted.return_to, wanted.step_up);
+    let lifetime = login.lifetime(context.settings());
     let url = context
         .oidc()
         .authorization_url(&wanted.request, &login.transaction(lifetime))
@@ -105,6 +105,11 @@ pub(super) fn return_to(query: &str, settings: &Settings) -> ReturnTo {
         (Some(only), None) => settings.return_to(&only),
         _ => ReturnTo::home(),
     }
+}
+
+/// Returns whether the request can start a login.
+pub(super) fn can_start(headers: &HeaderMap) -> bool {
+    !is_prefetch(headers) && is_navigation(headers)
 }
 
 /// Returns whether the browser prefetches the page. A prefetch must not use up pending logins.

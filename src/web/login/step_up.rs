@@ -13,7 +13,7 @@ use crate::{
         context::RequestContext,
         pages::problem::Problem,
         pending::StepUp,
-        request::{audience::Audience, redirect::see_other},
+        request::{audience::Audience, redirect::see_other, return_to::ReturnTo},
         settings::Settings,
     },
     wire::kyc::KycTier,
@@ -52,15 +52,38 @@ async fn begin(
         // A step-up requires a signed-in person.
         return Ok(settings.login_path_back_to(&return_to));
     };
-    let wanted = Wanted {
-        request: LoginRequest::new().tier(tier.clone(), AcrRequirement::Voluntary),
-        return_to,
-        step_up: Some(StepUp {
-            owner_id: live.owner.id,
-            tier,
-        }),
+    let step_up = StepUp {
+        owner_id: live.owner.id,
+        tier,
+        restarts: 0,
     };
-    start::start(context, headers, wanted).await
+    start::start(context, headers, wanted(step_up, return_to)).await
+}
+
+/// Starts a step-up again whose code arrived too late. The person has finished at KYCPort, so
+/// KYCPort usually redirects the person back without a question.
+pub(super) async fn restart(
+    context: &RequestContext,
+    headers: &HeaderMap,
+    expired: StepUp,
+    return_to: ReturnTo,
+) -> Result<String, Problem> {
+    let step_up = StepUp {
+        restarts: expired.restarts.saturating_add(1),
+        ..expired
+    };
+    let location = start::start(context, headers, wanted(step_up, return_to)).await?;
+    observe::step_up_restarted(context.reference());
+    Ok(location)
+}
+
+fn wanted(step_up: StepUp, return_to: ReturnTo) -> Wanted {
+    let tier = step_up.tier.clone();
+    Wanted {
+        request: LoginRequest::new().tier(tier, AcrRequirement::Voluntary),
+        return_to,
+        step_up: Some(step_up),
+    }
 }
 
 /// Reads the parameter `tier`. The parameter must occur exactly once, and its value must be a known

@@ -30,6 +30,8 @@ pub(in crate::web) enum Problem {
     UnknownLogin,
     /// The callback arrived after the login expired.
     ExpiredLogin,
+    /// The callback of a step-up arrived after the step-up expired.
+    ExpiredStepUp,
     /// The login has been completed by another request.
     FinishedLogin,
     /// The app revoked the sessions of the person during the login.
@@ -215,6 +217,13 @@ impl Problem {
                 "This sign-in took too long",
                 "Please sign in again.",
                 Next::SignIn,
+            ),
+            Self::ExpiredStepUp => text(
+                StatusCode::BAD_REQUEST,
+                "expired_login",
+                "This verification took too long",
+                "Nothing is lost at KYCPort. Please continue with KYCPort again.",
+                Next::StepUp,
             ),
             Self::FinishedLogin => text(
                 StatusCode::BAD_REQUEST,

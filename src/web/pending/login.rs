@@ -8,12 +8,21 @@ use zeroize::Zeroizing;
 use crate::{
     clock::Timestamp,
     oidc::{PendingAuthorization, SEED_BYTES},
-    web::request::return_to::ReturnTo,
+    web::{request::return_to::ReturnTo, settings::Settings},
     wire::kyc::KycTier,
 };
 
-/// First byte of the encoding: its version.
-const FORM: u8 = 1;
+/// First byte of the encoding: its version. Form 1 encodes logins. Earlier releases also encoded
+/// step-ups in form 1.
+const FORM_1: u8 = 1;
+/// Version of the encoding of step-ups. After the owner follow the number of restarts, the flags
+/// and the members that the flags announce.
+const FORM_2: u8 = 2;
+
+/// Lengths of the optional members of form 2, in bytes, by their flag, in the order of the
+/// members: the ID of the attempt, and the maximum age of the authentication. This release writes
+/// none of the members and ignores them. Further flags make the encoding unreadable.
+const OPTIONAL_MEMBERS: [(u8, usize); 2] = [(1, 16), (2, 4)];
 
 /// Maximum length of the path to return to, in bytes. The limit is small, because the browser sends
 /// all login cookies with every request.
@@ -36,6 +45,8 @@ pub(in crate::web) struct PendingLogin {
 pub(in crate::web) struct StepUp {
     pub(in crate::web) owner_id: [u8; 16],
     pub(in crate::web) tier: KycTier,
+    /// Number of automatic restarts of this step-up.
+    pub(in crate::web) restarts: u8,
 }
 
 impl PendingLogin {
@@ -56,6 +67,14 @@ impl PendingLogin {
         }
     }
 
+    /// Returns the maximum duration of this login or step-up.
+    pub(in crate::web) fn lifetime(&self, settings: &Settings) -> Duration {
+        match self.step_up {
+            Some(_) => settings.step_up_lifetime,
+            None => settings.transaction_lifetime,
+        }
+    }
+
     fn expires_at(&self, lifetime: Duration) -> Timestamp {
         self.started_at.saturating_add(lifetime)
     }
@@ -64,18 +83,26 @@ impl PendingLogin {
         PendingAuthorization::from_seed(&self.seed, self.expires_at(lifetime))
     }
 
-    /// Encodes the login: version, seed, start in ms, tier and owner of a step-up, and the path.
+    /// Encodes the login: version, seed, start in ms, tier and owner of a step-up with its restarts
+    /// and flags, and the path.
     pub(super) fn encode(&self) -> Zeroizing<Vec<u8>> {
-        let mut bytes = Zeroizing::new(vec![FORM]);
+        let form = self.step_up.as_ref().map_or(FORM_1, |_| FORM_2);
+        let mut bytes = Zeroizing::new(vec![form]);
         bytes.extend_from_slice(&*self.seed);
         bytes.extend_from_slice(&self.started_at.as_unix_millis().to_be_bytes());
         match &self.step_up {
             None => bytes.push(0),
-            Some(StepUp { owner_id, tier }) => {
+            Some(StepUp {
+                owner_id,
+                tier,
+                restarts,
+            }) => {
                 let number = TIERS.iter().position(|it| it == tier);
                 let number = number.and_then(|it| u8::try_from(it).ok());
                 bytes.push(number.unwrap_or(0).saturating_add(1));
                 bytes.extend_from_slice(owner_id);
+                let no_flags = 0;
+                bytes.extend_from_slice(&[*restarts, no_flags]);
             }
         }
         bytes.extend_from_slice(self.return_to.as_str().as_bytes());
@@ -86,7 +113,7 @@ impl PendingLogin {
     /// encoded login.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let (form, rest) = bytes.split_first()?;
-        if *form != FORM {
+        if ![FORM_1, FORM_2].contains(form) {
             return None;
         }
         let (seed, rest) = rest.split_first_chunk()?;
@@ -97,8 +124,16 @@ impl PendingLogin {
             Some(number) => {
                 let tier = TIERS.get(usize::from(number))?.clone();
                 let (owner_id, rest) = rest.split_first_chunk()?;
-                let owner_id = *owner_id;
-                (Some(StepUp { owner_id, tier }), rest)
+                let (restarts, rest) = match *form {
+                    FORM_2 => restarts(rest)?,
+                    _ => (0, rest),
+                };
+                let step_up = StepUp {
+                    owner_id: *owner_id,
+                    tier,
+                    restarts,
+                };
+                (Some(step_up), rest)
             }
         };
         Some(Self {
@@ -110,19 +145,37 @@ impl PendingLogin {
     }
 }
 
+/// Decodes the restarts of a step-up in form 2, and skips the optional members. Returns `None` for
+/// an unknown flag.
+fn restarts(bytes: &[u8]) -> Option<(u8, &[u8])> {
+    let (restarts, rest) = bytes.split_first()?;
+    let (flags, mut rest) = rest.split_first()?;
+    let mut unknown = *flags;
+    for (flag, length) in OPTIONAL_MEMBERS {
+        if flags & flag != 0 {
+            (_, rest) = rest.split_at_checked(length)?;
+            unknown ^= flag;
+        }
+    }
+    (unknown == 0).then_some((*restarts, rest))
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::{MAX_RETURN_TO, PendingLogin, StepUp, TIERS};
-    use crate::{clock::Timestamp, web::request::return_to::ReturnTo};
+    use crate::{clock::Timestamp, web::request::return_to::ReturnTo, wire::kyc::KycTier};
 
     #[test]
     fn a_login_is_decoded_and_a_shorter_encoding_is_rejected() {
         let now = Timestamp::from_unix_millis(1_700_000_000_123);
         let step_ups = TIERS.into_iter().map(|tier| {
-            let owner_id = [7; 16];
-            Some(StepUp { owner_id, tier })
+            Some(StepUp {
+                owner_id: [7; 16],
+                tier,
+                restarts: 1,
+            })
         });
         for step_up in std::iter::once(None).chain(step_ups) {
             let login = PendingLogin::start(now, &ReturnTo::parse_or_home("/a?b=c"), step_up);
@@ -139,8 +192,40 @@ mod tests {
                 assert!(PendingLogin::decode(&encoded[..length]).is_none());
             }
             let mut newer = encoded.to_vec();
-            newer[0] = 2;
+            newer[0] = 3;
             assert!(PendingLogin::decode(&newer).is_none());
+        }
+    }
+
+    #[test]
+    fn step_ups_of_earlier_and_later_releases_are_read() {
+        let step_up = StepUp {
+            owner_id: [7; 16],
+            tier: KycTier::T2,
+            restarts: 1,
+        };
+        let now = Timestamp::from_unix(0);
+        let login = PendingLogin::start(now, &ReturnTo::parse_or_home("/a"), Some(step_up));
+        let encoded = login.encode();
+        let (head, path) = encoded.split_at(1 + 32 + 8 + 1 + 16);
+        let path = &path[2..];
+
+        let mut first = [head, path].concat();
+        first[0] = 1;
+        let read = PendingLogin::decode(&first).unwrap();
+        assert_eq!(read.step_up.unwrap().restarts, 0);
+        assert_eq!(read.return_to.as_str(), "/a");
+
+        for (flags, members) in [(1, 16), (2, 4), (3, 20)] {
+            let later = [head, &[0, flags], &vec![0x2f; members], path].concat();
+            let read = PendingLogin::decode(&later).unwrap();
+            assert_eq!(read.return_to.as_str(), "/a", "{flags}");
+            let short = later.len() - path.len() - 1;
+            assert!(PendingLogin::decode(&later[..short]).is_none(), "{flags}");
+        }
+        for flags in [4, 5, 0x80] {
+            let later = [head, &[0, flags], path].concat();
+            assert!(PendingLogin::decode(&later).is_none(), "{flags}");
         }
     }
 
