@@ -176,6 +176,7 @@ async fn a_step_up_keeps_the_session_id_and_its_end() {
 #[tokio::test]
 async fn a_step_up_does_not_extend_the_session() {
     let setup = setup().await;
+    setup.kyc.clock().freeze();
     let browser = signed_in(&setup).await;
     for _ in 0..35 {
         setup.kyc.clock().advance(20 * MINUTE);
