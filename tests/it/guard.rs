@@ -264,7 +264,9 @@ async fn assert_demotion(
             fetch.assert_status(403);
             assert_waits(&page, path);
             assert_eq!(fetch.header("retry-after"), Some("30"));
-            assert_eq!(step_up_url, None, "{what}");
+            assert_eq!(fetch.header("www-authenticate"), None, "{what}");
+            let home = "/auth/step-up?tier=t2&return_to=%2F".to_owned();
+            assert_eq!(step_up_url, Some(home), "{what}");
         }
         "aml_not_clear" => {
             page.assert_status(403);

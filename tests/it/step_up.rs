@@ -648,3 +648,44 @@ async fn a_late_step_up_restarts_only_for_a_code_and_a_navigation() {
     assert_eq!(set_and_deleted(&page).0.len(), 0);
     setup.kyc.requests(Endpoint::Token).assert_count(0);
 }
+
+/// Makes Ada pending, and makes the recorded result too old for the guard.
+fn make_pending(setup: &StepUpTest) {
+    setup.ada.set_status(KycStatus::Pending);
+    setup.kyc.clock().advance(11 * MINUTE);
+}
+
+#[tokio::test]
+async fn a_pending_page_has_two_links_and_no_redirect() {
+    let setup = setup().await;
+    make_pending(&setup);
+    let page = setup.browser.open(setup.app.url("/guarded?a=1")).await;
+    let page = page.unwrap();
+    page.assert_status(403);
+    assert_eq!(page.location(), None);
+    assert_eq!(page.header("retry-after"), Some("30"));
+    let links = "<nav><a class=\"first\" href=\"/guarded?a=1\">Check again</a>\
+                 <a href=\"/auth/step-up?tier=t2&amp;return_to=%2Fguarded%3Fa%3D1\">\
+                 Continue with KYCPort</a><a href=\"/\">Home</a></nav>";
+    assert!(page.body().contains(links), "{}", page.body());
+    // The second link leads to KYCPort, where the person finishes the verification.
+    setup.ada.set_status(KycStatus::Unverified);
+    let path = "/auth/step-up?tier=t2&return_to=%2Fguarded%3Fa%3D1";
+    let page = setup.verify(path, Verification::Pass).await;
+    assert_eq!(
+        page.assert_ok().url().as_str(),
+        setup.app.url("/guarded?a=1")
+    );
+}
+
+#[tokio::test]
+async fn a_pending_fetch_names_a_step_up_url() {
+    let setup = setup().await;
+    make_pending(&setup);
+    let fetch = setup.browser.fetch(setup.app.url("/guarded")).await;
+    let fetch = fetch.unwrap();
+    let body = fetch.assert_status(403).json();
+    assert_eq!(body["code"], "pending");
+    assert_eq!(body["step_up_url"], "/auth/step-up?tier=t2&return_to=%2F");
+    assert_eq!(fetch.header("www-authenticate"), None);
+}

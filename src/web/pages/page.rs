@@ -42,6 +42,8 @@ pub(in crate::web) struct Problem<'a> {
     pub(in crate::web) detail: &'static str,
     /// Label and path of the next step.
     pub(in crate::web) next: Option<(&'static str, &'a str)>,
+    /// Label and path of an alternative to the next step.
+    pub(in crate::web) also: Option<(&'static str, &'a str)>,
     pub(in crate::web) reference: &'a str,
 }
 
@@ -51,6 +53,7 @@ pub(in crate::web) fn problem(problem: &Problem<'_>) -> Response {
         title,
         detail,
         next,
+        also,
         reference,
     } = problem;
     let (home_class, next) = match next {
@@ -60,12 +63,15 @@ pub(in crate::web) fn problem(problem: &Problem<'_>) -> Response {
         ),
         None => (" class=\"first\"", String::new()),
     };
+    let also = also.map_or_else(String::new, |(label, path)| {
+        format!("<a href=\"{}\">{label}</a>", escape(path))
+    });
     let html = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
          <title>{title}</title><link rel=\"icon\" href=\"data:,\"><style>{STYLE}</style></head>\
          <body><main><h1>{title}</h1><p>{detail}</p>\
-         <nav>{next}<a{home_class} href=\"/\">Home</a></nav>\
+         <nav>{next}{also}<a{home_class} href=\"/\">Home</a></nav>\
          <small>Reference {reference}</small></main></body></html>"
     );
     let mut response = (*status, Html(html)).into_response();

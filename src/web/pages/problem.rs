@@ -121,6 +121,12 @@ impl Problem {
         self.text().next == Next::StepUp
     }
 
+    /// Returns whether the response also offers a step-up, although a step-up cannot change the
+    /// result itself. A person can use the step-up to finish an interrupted verification.
+    pub(super) fn also_offers_step_up(self) -> bool {
+        matches!(self, Self::Pending)
+    }
+
     /// Returns the code in responses, in the log and in metrics.
     pub(in crate::web) fn code(self) -> &'static str {
         self.text().code

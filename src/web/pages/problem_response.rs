@@ -20,6 +20,11 @@ use crate::{
     },
 };
 
+/// Label of the link that starts a step-up.
+const STEP_UP_LABEL: &str = "Continue with KYCPort";
+/// Member of the problem JSON that contains the URL of the step-up.
+const STEP_UP_MEMBER: &str = "step_up_url";
+
 /// Paths of the next step.
 #[derive(Debug, Clone, Copy, Default)]
 pub(in crate::web) struct Links<'a> {
@@ -55,17 +60,19 @@ impl Problem {
             Next::SignIn => Some(("Sign in", Some("login_url"), login.as_str())),
             Next::StepUp => links
                 .step_up
-                .map(|path| ("Continue with KYCPort", Some("step_up_url"), path)),
+                .map(|path| (STEP_UP_LABEL, Some(STEP_UP_MEMBER), path)),
             // A program does not need the link, because it knows the URL that it requested.
             Next::Again(label) => links.page.map(|path| (label, None, path)),
             Next::Nothing => None,
         };
+        let also = links.step_up.filter(|_| self.also_offers_step_up());
         let mut response = match audience {
             Audience::Page => page::problem(&page::Problem {
                 status: text.status,
                 title: text.title,
                 detail: text.detail,
                 next: next.map(|(label, _, path)| (label, path)),
+                also: also.map(|path| (STEP_UP_LABEL, path)),
                 reference,
             }),
             Audience::Fetch => ProblemJson {
@@ -74,7 +81,9 @@ impl Problem {
                 detail: text.detail,
                 code: text.code,
                 reference,
-                more: next.and_then(|(_, name, path)| Some((name?, path))),
+                more: next
+                    .and_then(|(_, name, path)| Some((name?, path)))
+                    .or_else(|| Some((STEP_UP_MEMBER, also?))),
             }
             .answer(),
         };
