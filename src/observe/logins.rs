@@ -47,6 +47,14 @@ pub(crate) fn step_up_restarted(reference: &impl Display) {
     );
 }
 
+/// Reports that a person got the reason page instead of a further step-up.
+pub(crate) fn step_up_loop(tier: &str, person: Pseudonym<'_>, reference: &impl Display) {
+    tracing::warn!(
+        name: "kycport.step_up.loop", target: "kycport::login",
+        tier, %person, %reference, "KYCPort sent a person back twice without the required result"
+    );
+}
+
 /// Reports that a callback is not a valid authorization response.
 pub(crate) fn callback_malformed(error: &impl Display, reference: &impl Display) {
     tracing::info!(

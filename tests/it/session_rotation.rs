@@ -128,6 +128,24 @@ async fn assert_no_session_records(setup: &TestApp) {
 }
 
 #[tokio::test]
+async fn attempts_are_counted_over_instances_and_keys() {
+    everywhere(async |setup| {
+        let browser = signed_in(&setup).await;
+        step_up(&setup, &browser).await;
+        let old = browser.clone();
+        step_up(&setup, &browser).await;
+        let url = setup.app.url("/auth/step-up?tier=t2&return_to=/vault");
+        // Each instance, and the key before the last rotation.
+        for browser in [&browser, &browser, &old, &old] {
+            let page = browser.open(&url).await.unwrap();
+            page.assert_status(403);
+            assert!(page.body().contains("sent you back twice"));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_step_up_keeps_the_session_id_and_its_end() {
     everywhere(async |setup| {
         let browser = signed_in(&setup).await;

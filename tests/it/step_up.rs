@@ -143,7 +143,7 @@ async fn an_insufficient_step_up_shows_a_page_and_does_not_loop() {
         page.assert_status(401);
         assert_eq!(page.url().path(), "/auth/callback", "{code}");
         assert_eq!(paths(&page), &STEP_UP_PATHS[..4], "{code}");
-        let way_on = "href=\"/auth/step-up?tier=t2&amp;return_to=%2Fguarded%3Fa%3D1\"";
+        let way_on = "href=\"/auth/step-up?tier=t2&amp;return_to=%2Fguarded%3Fa%3D1&amp;again=1\"";
         assert!(page.body().contains(way_on), "{}", page.body());
         assert!(page.body().contains(">Continue with KYCPort</a>"));
         // The person is still signed in, and the guard still rejects the request.
@@ -374,14 +374,14 @@ async fn a_step_up_returns_only_to_this_app() {
         "%2Fguarded&return_to=%2Fvault",
         "javascript%3Aalert(1)",
     ] {
-        let path = format!("/auth/step-up?tier=t2&return_to={return_to}");
+        let path = format!("/auth/step-up?again=1&tier=t2&return_to={return_to}");
         let page = setup.verify(&path, Verification::Pass).await;
         assert_eq!(page.url().as_str(), setup.app.url("/"), "{return_to}");
         // The page about the missing tier also causes no open redirect.
         setup.ada.set_tier(KycTier::T1);
         let page = setup.verify(&path, Verification::Skip).await;
         page.assert_status(401);
-        let way_on = "href=\"/auth/step-up?tier=t2&amp;return_to=%2F\"";
+        let way_on = "href=\"/auth/step-up?tier=t2&amp;return_to=%2F&amp;again=1\"";
         assert!(page.body().contains(way_on), "{return_to}");
     }
 }
@@ -617,7 +617,7 @@ async fn an_expired_step_up_restarts_once() {
     let page = setup.browser.open(&second).await.unwrap();
     page.assert_status(400);
     assert!(page.body().contains("took too long"), "{}", page.body());
-    let way_on = "href=\"/auth/step-up?tier=t3&amp;return_to=%2Fvault";
+    let way_on = "href=\"/auth/step-up?tier=t3&amp;return_to=%2Fvault&amp;again=1\"";
     assert!(page.body().contains(way_on), "{}", page.body());
     assert_deletes_the_login_only(&page);
     setup.kyc.requests(Endpoint::Token).assert_count(0);
@@ -688,4 +688,113 @@ async fn a_pending_fetch_names_a_step_up_url() {
     assert_eq!(body["code"], "pending");
     assert_eq!(body["step_up_url"], "/auth/step-up?tier=t2&return_to=%2F");
     assert_eq!(fetch.header("www-authenticate"), None);
+}
+
+/// Creates a test with a frozen clock, so that all step-ups are recent.
+async fn setup_loop() -> StepUpTest {
+    let setup = setup().await;
+    setup.kyc.clock().freeze();
+    setup
+}
+
+#[tokio::test]
+async fn the_third_attempt_within_five_minutes_shows_the_reason() {
+    let setup = setup_loop().await;
+    let step_up = "/auth/step-up?tier=t2&return_to=/guarded";
+    for _ in 0..2 {
+        let page = setup.verify(step_up, Verification::Skip).await;
+        assert_eq!(page.assert_status(401).url().path(), "/auth/callback");
+        setup.kyc.clock().advance(MINUTE);
+    }
+    setup.kyc.forget_requests();
+    // The guard sends the person to the step-up, which now shows the reason.
+    let page = setup.browser.get(setup.app.url("/guarded")).await.unwrap();
+    page.assert_status(401);
+    assert_eq!(paths(&page), ["/guarded"]);
+    assert_eq!(page.url().path(), "/auth/step-up");
+    assert!(page.body().contains("needs a higher level"));
+    let way_on = "href=\"/auth/step-up?tier=t2&amp;return_to=%2Fguarded&amp;again=1\"";
+    assert!(page.body().contains(way_on), "{}", page.body());
+    setup.kyc.requests(Endpoint::Authorize).assert_count(0);
+    // The URL in problem JSON never skips the reason page.
+    let fetch = setup.browser.fetch(setup.app.url("/guarded")).await;
+    let url = fetch.unwrap().json()["step_up_url"].clone();
+    assert_eq!(url, "/auth/step-up?tier=t2&return_to=%2F");
+    // Another tier is not affected.
+    let other = setup.app.url("/auth/step-up?tier=t3");
+    let page = setup.browser.open(other).await.unwrap();
+    assert_eq!(page.location().unwrap().path(), "/authorize");
+
+    // A click starts a further step-up. After five minutes, no click is needed.
+    let again = format!("{step_up}&again=1");
+    let page = setup.verify(&again, Verification::Skip).await;
+    assert_eq!(page.assert_status(401).url().path(), "/auth/callback");
+    let page = setup.browser.open(setup.app.url(step_up)).await.unwrap();
+    page.assert_status(401);
+    assert_eq!(page.location(), None);
+    setup
+        .kyc
+        .clock()
+        .advance(5 * MINUTE - Duration::from_secs(1));
+    setup.ada.verify(KycTier::T2);
+    let page = setup.browser.open(setup.app.url(step_up)).await.unwrap();
+    assert_eq!(page.location().unwrap().path(), "/authorize");
+}
+
+#[tokio::test]
+async fn a_loop_without_a_reason_has_its_own_page() {
+    // A guard with a short maximum age can send a verified person to KYCPort again and again.
+    let setup = setup_loop().await;
+    let step_up = "/auth/step-up?tier=t2&return_to=/";
+    for _ in 0..2 {
+        setup.verify(step_up, Verification::Pass).await.assert_ok();
+    }
+    let page = setup.browser.open(setup.app.url(step_up)).await.unwrap();
+    page.assert_status(403);
+    assert_eq!(page.location(), None);
+    assert!(page.body().contains("sent you back twice"));
+    let way_on = "href=\"/auth/step-up?tier=t2&amp;return_to=%2F&amp;again=1\"";
+    assert!(page.body().contains(way_on), "{}", page.body());
+    // The attempts belong to the session. Another browser has no attempts.
+    let other = setup.kyc.browser();
+    let login = setup.app.url("/auth/login");
+    other.sign_in(login, &setup.ada).await.unwrap();
+    let page = other.open(setup.app.url(step_up)).await.unwrap();
+    assert_eq!(page.location().unwrap().path(), "/authorize");
+}
+
+#[tokio::test]
+async fn a_pending_loop_shows_the_pending_page() {
+    let setup = setup_loop().await;
+    let step_up = "/auth/step-up?tier=t2&return_to=/guarded";
+    for _ in 0..2 {
+        let page = setup.verify(step_up, Verification::Pending).await;
+        assert_eq!(page.assert_status(403).url().path(), "/guarded");
+    }
+    let page = setup.browser.open(setup.app.url(step_up)).await.unwrap();
+    page.assert_status(403);
+    assert_eq!(page.location(), None);
+    assert!(page.body().contains("href=\"/guarded\">Check again</a>"));
+    let way_on = "href=\"/auth/step-up?tier=t2&amp;return_to=%2Fguarded&amp;again=1\"";
+    assert!(page.body().contains(way_on), "{}", page.body());
+}
+
+#[tokio::test]
+async fn a_step_up_without_a_session_is_the_first_attempt() {
+    let setup = setup_loop().await;
+    let callback = setup.pending_callback(&setup.ada, Verification::Skip).await;
+    setup.browser.remove_cookie(COOKIE);
+    setup
+        .browser
+        .get(&callback)
+        .await
+        .unwrap()
+        .assert_status(401);
+    let step_up = "/auth/step-up?tier=t2&return_to=/guarded";
+    setup
+        .verify(step_up, Verification::Skip)
+        .await
+        .assert_status(401);
+    let page = setup.browser.open(setup.app.url(step_up)).await.unwrap();
+    assert_eq!(page.assert_status(401).location(), None);
 }

@@ -358,6 +358,12 @@ impl Story {
         self.open(&other, "/auth/step-up?tier=canary-tier").await;
         self.open(&other, "/auth/step-up?tier=t2").await;
         other.sign_in(self.app.url("/guarded"), &bob).await.unwrap();
+        // KYCPort sends the person back twice without the required tier.
+        for _ in 0..2 {
+            let step_up = self.app.url("/auth/step-up?tier=t2&again=1");
+            other.sign_in(step_up, &bob).await.unwrap();
+        }
+        self.open(&other, "/auth/step-up?tier=t2").await;
         self.canaries.push("canary-tier".to_owned());
         // KYCPort fails once, then for longer, and then rate-limits the app.
         let fault = self.kyc.on(Endpoint::Status).fail(500).once();

@@ -15,7 +15,7 @@ use crate::{
     oidc::{CallbackParams, LoginError},
     web::{
         context::RequestContext,
-        pages::{problem::Problem, problem_response::Links},
+        pages::problem::Problem,
         request::{audience::Audience, redirect::see_other, return_to::ReturnTo},
     },
 };
@@ -32,18 +32,7 @@ pub(in crate::web) async fn callback(
             // Redirect the browser, because the browser's history must not contain the code and the
             // state.
             Ok((location, outcome)) => (see_other(&location), outcome),
-            Err(FailedLogin {
-                problem,
-                step_up,
-                page,
-            }) => {
-                let links = Links {
-                    step_up: step_up.as_deref(),
-                    page: page.as_deref(),
-                };
-                let answer = problem.answer_with(audience, &context, links);
-                (answer, problem.code())
-            }
+            Err(failed) => failed.answer(audience, &context),
         }
     })
     .await

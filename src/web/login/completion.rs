@@ -1,5 +1,6 @@
 //! Completion of a login whose authorization response is valid: the code exchange and the session.
 
+use axum::response::Response;
 use tokio::sync::oneshot;
 
 use super::lock::{LockOutcome, LoginLock};
@@ -15,12 +16,13 @@ use crate::{
     web::{
         context::RequestContext,
         evaluation::evaluate::Freshness,
-        pages::problem::Problem,
+        pages::{problem::Problem, problem_response::Links},
         pending::{PendingLogin, StepUp},
-        request::return_to::ReturnTo,
+        request::{audience::Audience, return_to::ReturnTo},
         session::{Created, LiveSession, NewSession, Renewed, SessionKey},
         settings::Settings,
     },
+    wire::kyc::KycTier,
 };
 
 /// Failed login: the problem, the URL to start the step-up again, and the page that the person
@@ -44,6 +46,25 @@ impl FailedLogin {
             step_up: Some(settings.step_up_path(&step_up.tier, return_to)),
             page: Some(return_to.as_str().to_owned()),
         }
+    }
+
+    /// Builds the response, and returns it with the code of the problem. The link on a page starts
+    /// a further step-up even if the last step-ups did not help, because a person clicks it.
+    pub(super) fn answer(
+        &self,
+        audience: Audience,
+        context: &RequestContext,
+    ) -> (Response, &'static str) {
+        let step_up = self.step_up.as_deref().map(|path| match audience {
+            Audience::Page => format!("{path}&again=1"),
+            Audience::Fetch => path.to_owned(),
+        });
+        let links = Links {
+            step_up: step_up.as_deref(),
+            page: self.page.as_deref(),
+        };
+        let answer = self.problem.answer_with(audience, context, links);
+        (answer, self.problem.code())
     }
 }
 
@@ -176,11 +197,12 @@ async fn establish(
     if let Some(step_up) = &login.step_up {
         same_person(context, step_up, now.as_ref(), &person.1)?;
     }
-    let live = match (&login.step_up, now, context.session_key()) {
-        (Some(_), Some(live), Some(key)) if context.now() < live.session.expires_at => {
-            renew(context, &live, key, sign_in, mark).await?
+    let tier = login.step_up.as_ref().map(|step_up| &step_up.tier);
+    let live = match (tier, now, context.session_key()) {
+        (Some(tier), Some(live), Some(key)) if context.now() < live.session.expires_at => {
+            renew(context, &live, key, sign_in, mark, tier).await?
         }
-        (_, now, _) => create(context, now.as_ref(), sign_in, mark).await?,
+        (_, now, _) => create(context, now.as_ref(), sign_in, mark, tier).await?,
     };
     let purpose = login
         .step_up
@@ -208,6 +230,7 @@ async fn create(
     replaces: Option<&LiveSession>,
     sign_in: Authenticated,
     mark: RevocationMark,
+    step_up: Option<&KycTier>,
 ) -> Result<Box<LiveSession>, Problem> {
     let sessions = context.sessions();
     if replaces.is_none()
@@ -219,6 +242,7 @@ async fn create(
         sign_in,
         mark,
         replaces,
+        step_up,
     };
     match sessions.create(new).await? {
         Created::Session(key, live) => {
@@ -236,8 +260,10 @@ async fn renew(
     key: &SessionKey,
     sign_in: Authenticated,
     mark: RevocationMark,
+    tier: &KycTier,
 ) -> Result<Box<LiveSession>, Problem> {
-    match context.sessions().renew(live, key, sign_in, mark).await? {
+    let sessions = context.sessions();
+    match sessions.renew(live, key, sign_in, mark, tier).await? {
         Renewed::Rotated(key, live) => {
             context.set_session_cookie(&key.to_cookie());
             Ok(live)

@@ -5,8 +5,13 @@ use axum::response::Response;
 use http::{HeaderMap, Method, Uri};
 use url::form_urlencoded;
 
-use super::start::{self, Wanted};
+use super::{
+    completion::FailedLogin,
+    start::{self, Wanted},
+};
 use crate::{
+    clock::Timestamp,
+    kyc::Requirement,
     observe::{self, Route},
     oidc::{AcrRequirement, LoginRequest},
     web::{
@@ -14,10 +19,15 @@ use crate::{
         pages::problem::Problem,
         pending::StepUp,
         request::{audience::Audience, redirect::see_other, return_to::ReturnTo},
+        session::LiveSession,
         settings::Settings,
     },
     wire::kyc::KycTier,
 };
+
+/// Number of completed step-ups of one session to one tier within five minutes after which the next
+/// step-up needs a click.
+const LOOP_ATTEMPTS: usize = 2;
 
 pub(in crate::web) async fn step_up(
     context: RequestContext,
@@ -29,10 +39,7 @@ pub(in crate::web) async fn step_up(
     observe::serve(Route::StepUp, context.reference(), async {
         match begin(&context, &uri, &headers, settings).await {
             Ok(location) => (see_other(&location), "sent"),
-            Err(problem) => {
-                let audience = Audience::of(&method, &headers);
-                (problem.answer(audience, &context), problem.code())
-            }
+            Err(failed) => failed.answer(Audience::of(&method, &headers), &context),
         }
     })
     .await
@@ -43,7 +50,7 @@ async fn begin(
     uri: &Uri,
     headers: &HeaderMap,
     settings: &Settings,
-) -> Result<String, Problem> {
+) -> Result<String, FailedLogin> {
     let query = uri.query().unwrap_or_default();
     let return_to = start::return_to(query, settings);
     let tier = tier(query).ok_or(Problem::UnknownTier)?;
@@ -57,7 +64,53 @@ async fn begin(
         tier,
         restarts: 0,
     };
-    start::start(context, headers, wanted(step_up, return_to)).await
+    if start::can_start(headers) && !is_again(query) {
+        stop_loop(context, &live, &step_up, &return_to)?;
+    }
+    let location = start::start(context, headers, wanted(step_up, return_to)).await?;
+    Ok(location)
+}
+
+/// Returns the reason page if KYCPort has just sent the person back twice. Without this page, the
+/// guard and KYCPort could redirect the person to each other without an end.
+fn stop_loop(
+    context: &RequestContext,
+    live: &LiveSession,
+    step_up: &StepUp,
+    return_to: &ReturnTo,
+) -> Result<(), FailedLogin> {
+    let (now, settings) = (context.now(), context.settings());
+    let session = &live.session;
+    if session.recent_step_ups(&step_up.tier, now) < LOOP_ATTEMPTS {
+        return Ok(());
+    }
+    observe::step_up_loop(
+        step_up.tier.as_str(),
+        settings.log_key.person(&session.issuer, &session.subject),
+        context.reference(),
+    );
+    let problem = reason(live, &step_up.tier, now);
+    Err(FailedLogin::of_step_up(
+        problem, settings, step_up, return_to,
+    ))
+}
+
+/// Returns the problem of the recorded assurance, if a step-up can change it.
+fn reason(live: &LiveSession, tier: &KycTier, now: Timestamp) -> Problem {
+    let requirement = Requirement::tier(tier.clone());
+    let unmet = live
+        .latest
+        .known()
+        .and_then(|known| requirement.check(known, now).err());
+    unmet
+        .map(|reason| Problem::of_requirement(&reason, None))
+        .filter(|problem| problem.offers_step_up())
+        .unwrap_or(Problem::StepUpLoop)
+}
+
+/// Reads the parameter `again`, which only links of the crate's pages contain.
+fn is_again(query: &str) -> bool {
+    form_urlencoded::parse(query.as_bytes()).any(|(name, value)| name == "again" && value == "1")
 }
 
 /// Starts a step-up again whose code arrived too late. The person has finished at KYCPort, so

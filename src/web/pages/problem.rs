@@ -52,6 +52,8 @@ pub(in crate::web) enum Problem {
     UnknownTier,
     /// Another person completed the step-up.
     SubjectMismatch,
+    /// KYCPort has sent the person back twice without the required result.
+    StepUpLoop,
     /// The tier of the person is too low.
     TierTooLow,
     /// The verification is pending.
@@ -125,6 +127,11 @@ impl Problem {
     /// result itself. A person can use the step-up to finish an interrupted verification.
     pub(super) fn also_offers_step_up(self) -> bool {
         matches!(self, Self::Pending)
+    }
+
+    /// Returns whether the response links to a step-up.
+    pub(in crate::web) fn offers_step_up(self) -> bool {
+        self.is_about_the_tier() || self.also_offers_step_up()
     }
 
     /// Returns the code in responses, in the log and in metrics.
@@ -303,6 +310,14 @@ impl Problem {
                 "Please verify the person who is signed in here. Nothing was changed. To continue \
                  as another person, sign out first.",
                 Next::Nothing,
+            ),
+            Self::StepUpLoop => text(
+                StatusCode::FORBIDDEN,
+                "step_up_loop",
+                "KYCPort sent you back twice without the required result",
+                "You can try again now. If it happens again, contact us and give the reference \
+                 below.",
+                Next::StepUp,
             ),
             Self::TierTooLow => text(
                 StatusCode::UNAUTHORIZED,

@@ -6,7 +6,7 @@ use super::{
     id::SessionId,
     key::SessionKey,
     login_write::{LoginWrite, assurance_of, version_of},
-    record::{KeyUse, Session},
+    record::{CompletedStepUp, KeyUse, Session},
     revocation::deletions,
     sessions::{LiveSession, SessionRecords, stored},
 };
@@ -14,6 +14,7 @@ use crate::{
     observe::{self, Cause},
     oidc::Authenticated,
     store::{Condition, Owner, RevocationMark, StoreError, Write},
+    wire::kyc::KycTier,
 };
 
 /// Maximum number of sessions of one person. A further login ends the oldest session.
@@ -26,6 +27,8 @@ pub(in crate::web) struct NewSession<'a> {
     pub(in crate::web) mark: RevocationMark,
     /// Session that the new session replaces in the browser.
     pub(in crate::web) replaces: Option<&'a LiveSession>,
+    /// Tier of the step-up that creates the session.
+    pub(in crate::web) step_up: Option<&'a KycTier>,
 }
 
 /// Result of creating a session.
@@ -43,6 +46,7 @@ impl SessionRecords {
             sign_in,
             mark,
             replaces,
+            step_up,
         } = new;
         let Authenticated {
             claims,
@@ -66,6 +70,13 @@ impl SessionRecords {
             previous_key: None,
             rotations: 0,
             renewed_at: None,
+            step_ups: step_up
+                .map(|tier| CompletedStepUp {
+                    tier: tier.clone(),
+                    at: now,
+                })
+                .into_iter()
+                .collect(),
         });
         let person = self.assurances.person(&session.subject);
         let owner = person.owner;

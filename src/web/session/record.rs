@@ -1,5 +1,7 @@
 //! Stored records of a session.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::key::{KeyDigest, SessionKey};
@@ -8,7 +10,13 @@ use crate::{
     secret::{Secret, at_rest},
     state::Stored,
     store::{Family, RevocationMark},
+    wire::kyc::KycTier,
 };
+
+/// Time for which a session remembers a completed step-up.
+const STEP_UP_PERIOD: Duration = Duration::from_secs(300);
+/// Maximum number of completed step-ups that a session remembers.
+const MAX_STEP_UPS: usize = 8;
 
 /// Record of a session: the person who signed in. Only a step-up by the same person replaces the
 /// record.
@@ -43,6 +51,22 @@ pub(in crate::web) struct Session {
     /// Time of the latest completed step-up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) renewed_at: Option<Timestamp>,
+    /// Step-ups that were completed in the last five minutes, the latest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) step_ups: Vec<CompletedStepUp>,
+}
+
+/// Step-up whose callback arrived, with any result.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct CompletedStepUp {
+    pub(super) tier: KycTier,
+    pub(super) at: Timestamp,
+}
+
+impl CompletedStepUp {
+    fn is_recent(&self, now: Timestamp) -> bool {
+        now.since(self.at) < STEP_UP_PERIOD
+    }
 }
 
 /// Key that a rotation has replaced. Requests that the browser sent before it received the new key
@@ -93,6 +117,31 @@ impl Session {
     /// Returns the time of the latest login or step-up.
     pub(in crate::web) fn latest_login(&self) -> Timestamp {
         self.renewed_at.unwrap_or(self.created_at)
+    }
+
+    /// Returns the number of step-ups to this tier that were completed in the last five minutes.
+    pub(in crate::web) fn recent_step_ups(&self, tier: &KycTier, now: Timestamp) -> usize {
+        self.step_ups
+            .iter()
+            .filter(|it| it.tier == *tier && it.is_recent(now))
+            .count()
+    }
+
+    /// Returns the recent step-ups with a further step-up.
+    pub(super) fn step_ups_with(&self, tier: &KycTier, now: Timestamp) -> Vec<CompletedStepUp> {
+        let mut step_ups: Vec<_> = self
+            .step_ups
+            .iter()
+            .filter(|it| it.is_recent(now))
+            .cloned()
+            .collect();
+        step_ups.push(CompletedStepUp {
+            tier: tier.clone(),
+            at: now,
+        });
+        let too_many = step_ups.len().saturating_sub(MAX_STEP_UPS);
+        step_ups.drain(..too_many);
+        step_ups
     }
 
     /// Returns whether the session is older than the latest revocation. The fence is the lowest

@@ -13,6 +13,7 @@ use crate::{
     observe,
     oidc::{Authenticated, IdTokenClaims},
     store::{Condition, RevocationMark, StoreError},
+    wire::kyc::KycTier,
 };
 
 /// Maximum time for which the key before a rotation is accepted.
@@ -45,6 +46,7 @@ struct StepUpData {
     scopes: Vec<String>,
     requested_at: Timestamp,
     mark: RevocationMark,
+    tier: KycTier,
 }
 
 impl SessionRecords {
@@ -60,6 +62,7 @@ impl SessionRecords {
         key: &SessionKey,
         sign_in: Authenticated,
         mark: RevocationMark,
+        tier: &KycTier,
     ) -> Result<Renewed, StoreError> {
         let Authenticated {
             claims,
@@ -72,6 +75,7 @@ impl SessionRecords {
             tokens: stored(tokens),
             requested_at,
             mark,
+            tier: tier.clone(),
         };
         let mut live = live.clone();
         for _ in 0..MAX_ATTEMPTS {
@@ -165,6 +169,7 @@ fn updated(session: &Session, data: &StepUpData, now: Timestamp) -> Session {
         scopes: data.scopes.clone(),
         mark: data.mark.0,
         renewed_at: Some(now),
+        step_ups: session.step_ups_with(&data.tier, now),
         ..session.clone()
     }
 }
