@@ -57,6 +57,10 @@ pub enum RequirementError {
     /// The status or the tier is missing, or has a value that this version does not know.
     #[error("the verification status is unknown")]
     Unknown,
+    /// The person has not authenticated recently enough. Only a guard with `authenticated_within`
+    /// returns this reason, and [`Requirement::check`] never does.
+    #[error("the authentication is too old")]
+    AuthenticationTooOld,
 }
 
 impl Requirement {
@@ -141,6 +145,7 @@ impl RequirementError {
             Self::AmlNotClear => "aml_not_clear",
             Self::Stale => "stale",
             Self::Unknown => "unknown",
+            Self::AuthenticationTooOld => "authentication_too_old",
         }
     }
 }

@@ -208,8 +208,9 @@ pub(super) fn authorization_url(
             Prompt::Consent => CoreAuthPrompt::Consent,
         });
     }
-    if let Some(seconds) = transaction.max_age {
-        url = url.set_max_age(Duration::from_secs(seconds));
+    // The router checks `max_age` itself, and its pending authorization has no `max_age`.
+    if let Some(age) = request.max_age {
+        url = url.set_max_age(Duration::from_secs(age.as_secs()));
     }
     if let Some(hint) = &request.login_hint {
         url = url.set_login_hint(LoginHint::new(hint.expose().to_owned()));

@@ -11,6 +11,9 @@ use super::{
 };
 use crate::{http::Origin, observe::LogKey, state::SealingKeys, store::Store, wire::kyc::KycTier};
 
+/// Maximum time since the person authenticated that a guard can require, in seconds.
+pub(super) const MAX_AUTHENTICATION_AGE: u32 = 86_400;
+
 /// Validated settings of the web layer, from [`Config`](crate::Config).
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
@@ -70,12 +73,21 @@ impl Settings {
         format!("{}?{query}", self.login_path())
     }
 
-    pub(super) fn step_up_path(&self, tier: &KycTier, return_to: &ReturnTo) -> String {
-        let query = form_urlencoded::Serializer::new(String::new())
-            .append_pair("tier", tier.as_str())
-            .append_pair("return_to", return_to.as_str())
-            .finish();
-        format!("{}/step-up?{query}", self.prefix)
+    /// Returns the path of a step-up. `max_age` is the maximum time since the person
+    /// authenticated, in seconds.
+    pub(super) fn step_up_path(
+        &self,
+        tier: &KycTier,
+        max_age: Option<u32>,
+        return_to: &ReturnTo,
+    ) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.append_pair("tier", tier.as_str());
+        if let Some(seconds) = max_age {
+            query.append_pair("max_age", &seconds.to_string());
+        }
+        query.append_pair("return_to", return_to.as_str());
+        format!("{}/step-up?{}", self.prefix, query.finish())
     }
 
     /// Returns the page of this app that sent a request, from the `Referer` header. Returns the

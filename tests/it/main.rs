@@ -66,6 +66,7 @@ mod outages;
 mod owners;
 mod question_budget;
 mod readiness;
+mod reauthentication;
 mod receiver_process;
 mod recording_store;
 mod refresh;

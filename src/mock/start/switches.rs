@@ -24,6 +24,8 @@ pub(in crate::mock) struct SwitchesSpec {
     acr: Option<bool>,
     /// Includes `auth_time` in the ID token (K34).
     auth_time: Option<bool>,
+    /// Authenticates the person in every login. If false, `auth_time` is one hour ago (K17).
+    honor_max_age: Option<bool>,
     /// Sends `aud` as an array with one element.
     aud_as_array: Option<bool>,
     /// Sends `kyc_tier` as a number (K32).
@@ -109,6 +111,7 @@ impl SwitchesSpec {
             at_hash: Some(switches.at_hash),
             acr: Some(switches.acr),
             auth_time: Some(switches.auth_time),
+            honor_max_age: Some(switches.honor_max_age),
             aud_as_array: Some(switches.aud_as_array),
             tier_as_number: Some(switches.tier_as_number),
             issue_refresh_tokens: Some(switches.issue_refresh_tokens),
@@ -164,6 +167,7 @@ impl SwitchesSpec {
         set(&mut to.at_hash, self.at_hash);
         set(&mut to.acr, self.acr);
         set(&mut to.auth_time, self.auth_time);
+        set(&mut to.honor_max_age, self.honor_max_age);
         set(&mut to.aud_as_array, self.aud_as_array);
         set(&mut to.tier_as_number, self.tier_as_number);
         set(&mut to.issue_refresh_tokens, self.issue_refresh_tokens);

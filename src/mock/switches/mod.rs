@@ -37,6 +37,10 @@ pub struct Switches {
     pub acr: bool,
     /// Includes `auth_time` in the ID token (K34). Default: on.
     pub auth_time: bool,
+    /// Authenticates the person in every login, so that `auth_time` satisfies `max_age` and
+    /// `prompt=login` (K17). If this switch is off, the issuer ignores both, and `auth_time` of
+    /// every login is one hour ago. Default: on.
+    pub honor_max_age: bool,
     /// Sends `aud` as an array with one element, which RFC 7519 section 4.1.3 allows. Default: off.
     pub aud_as_array: bool,
     /// Sends `kyc_tier` as a number, as tenants have observed (K32). Default: off.
@@ -156,6 +160,7 @@ impl Default for Switches {
             at_hash: true,
             acr: true,
             auth_time: true,
+            honor_max_age: true,
             aud_as_array: false,
             tier_as_number: false,
             issue_refresh_tokens: false,

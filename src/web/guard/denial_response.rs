@@ -1,9 +1,12 @@
 //! Responses of the guard to requests that do not meet the requirement.
 
+use std::fmt::Write as _;
+
 use axum::{extract::OriginalUri, response::Response};
 use http::{HeaderValue, Method, header::WWW_AUTHENTICATE, request::Parts};
 
 use crate::{
+    kyc::RequirementError,
     observe::{self, Pseudonym},
     web::{
         context::RequestContext,
@@ -27,11 +30,13 @@ pub(in crate::web) fn signed_out(context: &RequestContext, parts: &Parts) -> Res
     }
 }
 
-/// Returns the response when the signed-in person does not meet the requirement.
+/// Returns the response when the signed-in person does not meet the requirement. `max_age` is the
+/// maximum time since the person authenticated, in seconds, if the guard has such a limit.
 pub(in crate::web) fn answer(
     context: &RequestContext,
     parts: &Parts,
     tier: &KycTier,
+    max_age: Option<u32>,
     denial: &Denial,
     person: Pseudonym<'_>,
 ) -> Response {
@@ -39,9 +44,10 @@ pub(in crate::web) fn answer(
     let audience = Audience::of(&parts.method, &parts.headers);
     observe::requirement_not_met(context.reference(), denial.reason.code(), person);
     let page = page_to_return_to(context, parts);
-    let step_up = settings.step_up_path(tier, &page);
+    let is_too_old = denial.reason == RequirementError::AuthenticationTooOld;
+    let step_up = settings.step_up_path(tier, max_age.filter(|_| is_too_old), &page);
     let problem = Problem::of_requirement(&denial.reason, denial.retry_after);
-    if problem.is_about_the_tier() && audience == Audience::Page {
+    if problem.step_up_helps() && audience == Audience::Page {
         return see_other(&step_up);
     }
     let mut response = problem.answer_with(
@@ -52,15 +58,26 @@ pub(in crate::web) fn answer(
             page: Some(page.as_str()),
         },
     );
-    if problem.is_about_the_tier()
-        && let Ok(challenge) = HeaderValue::try_from(format!(
-            "Bearer error=\"insufficient_user_authentication\", acr_values=\"{tier}\""
-        ))
+    if problem.step_up_helps()
+        && let Some(challenge) = challenge(tier, max_age, is_too_old)
     {
-        // RFC 9470 section 3 defines this challenge.
         response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
     }
     response
+}
+
+/// Builds the challenge of RFC 9470 section 3. The challenge contains the tier only if the tier is
+/// the reason.
+fn challenge(tier: &KycTier, max_age: Option<u32>, is_too_old: bool) -> Option<HeaderValue> {
+    let mut text = "Bearer error=\"insufficient_user_authentication\"".to_owned();
+    // Writing to a string does not fail.
+    if !is_too_old {
+        let _ = write!(text, ", acr_values=\"{tier}\"");
+    }
+    if let Some(seconds) = max_age {
+        let _ = write!(text, ", max_age=\"{seconds}\"");
+    }
+    HeaderValue::try_from(text).ok()
 }
 
 /// Returns the page to show after the login or the step-up. The result is the page that the person

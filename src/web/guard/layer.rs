@@ -19,7 +19,7 @@ use tower_service::Service;
 
 use super::denial_response;
 use crate::{
-    kyc::{Assurance, Requirement},
+    kyc::{Assurance, Requirement, RequirementError},
     observe::{self, GuardSpan},
     web::{
         context::{MissingSessionLayer, RequestContext},
@@ -27,6 +27,7 @@ use crate::{
         pages::problem::Problem,
         request::audience::Audience,
         session::Session,
+        settings::MAX_AUTHENTICATION_AGE,
     },
     wire::kyc::KycTier,
 };
@@ -38,6 +39,7 @@ use crate::{
 /// | The person | Response to a page request |
 /// |---|---|
 /// | is not signed in | redirect to the login, and back afterwards |
+/// | authenticated too long ago | redirect to KYCPort to sign in again, and back afterwards |
 /// | does not have the tier | redirect to KYCPort to be verified, and back afterwards |
 /// | has a pending verification | a page with this information |
 /// | has not passed the AML check | 403 |
@@ -48,6 +50,8 @@ use crate::{
 pub struct Guard {
     requirement: Arc<Requirement>,
     freshness: Freshness,
+    /// Maximum time since the person authenticated, in seconds.
+    authenticated_within: Option<u32>,
 }
 
 impl Guard {
@@ -55,6 +59,7 @@ impl Guard {
         Self {
             requirement: Arc::new(Requirement::tier(tier)),
             freshness: Freshness::Cached,
+            authenticated_within: None,
         }
     }
 
@@ -76,6 +81,30 @@ impl Guard {
     #[must_use]
     pub fn fresh(mut self) -> Self {
         self.freshness = Freshness::Now;
+        self
+    }
+
+    /// Also requires that the person authenticated at KYCPort at most this long ago, in whole
+    /// seconds. Maximum: 24 h.
+    ///
+    /// The guard checks only `auth_time` of the ID token. A missing `auth_time` does not satisfy
+    /// the guard, and an `auth_time` in the future does not either. The step-up of this guard sends
+    /// `max_age` and `prompt=login`, and keeps the session.
+    ///
+    /// The guard allows the [clock skew](crate::ConfigBuilder::clock_skew). With a limit of 0 s,
+    /// the guard therefore accepts a person for 60 s after the sign-in.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use kycport::{KycTier, RelyingParty};
+    /// # fn guard(kycport: &RelyingParty) -> kycport::web::Guard {
+    /// kycport.require(KycTier::T2).authenticated_within(Duration::from_secs(300))
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn authenticated_within(mut self, age: Duration) -> Self {
+        let seconds = u32::try_from(age.as_secs()).unwrap_or(MAX_AUTHENTICATION_AGE);
+        self.authenticated_within = Some(seconds.min(MAX_AUTHENTICATION_AGE));
         self
     }
 
@@ -171,21 +200,37 @@ impl Guard {
         } = &*live.session;
         let person = context.settings().log_key.person(issuer, subject);
         span.know(person);
-        match context
-            .evaluator()
-            .evaluate(&live, &self.requirement, self.freshness)
-            .await
-        {
+        let evaluated = if self.is_too_old(context, &live.session) {
+            // A status query cannot help, so the guard sends no query.
+            Err(RequirementError::AuthenticationTooOld.into())
+        } else {
+            context
+                .evaluator()
+                .evaluate(&live, &self.requirement, self.freshness)
+                .await
+        };
+        match evaluated {
             Ok(assurance) => {
                 context.touch(&live).await;
                 (Ok(assurance), "admitted")
             }
             Err(denial) => {
                 let tier = self.requirement.required_tier();
-                let answer = denial_response::answer(context, parts, tier, &denial, person);
+                let max_age = self.authenticated_within;
+                let answer =
+                    denial_response::answer(context, parts, tier, max_age, &denial, person);
                 (Err(answer), denial.reason.code())
             }
         }
+    }
+
+    /// Returns whether the person must authenticate again.
+    fn is_too_old(&self, context: &RequestContext, session: &Session) -> bool {
+        self.authenticated_within.is_some_and(|seconds| {
+            let age = Duration::from_secs(seconds.into());
+            let skew = context.settings().skew;
+            !session.is_authenticated_within(age, skew, context.now())
+        })
     }
 }
 

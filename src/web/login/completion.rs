@@ -1,6 +1,8 @@
 //! Completion of a login whose authorization response is valid: the code exchange and the session.
 
 use axum::response::Response;
+use std::time::Duration;
+
 use tokio::sync::oneshot;
 
 use super::lock::{LockOutcome, LoginLock};
@@ -43,7 +45,7 @@ impl FailedLogin {
     ) -> Self {
         Self {
             problem,
-            step_up: Some(settings.step_up_path(&step_up.tier, return_to)),
+            step_up: Some(settings.step_up_path(&step_up.tier, step_up.max_age, return_to)),
             page: Some(return_to.as_str().to_owned()),
         }
     }
@@ -299,6 +301,17 @@ async fn evaluate_step_up(
     live: &LiveSession,
     step_up: &StepUp,
 ) -> Result<(), Problem> {
+    if let Some(seconds) = step_up.max_age {
+        let age = Duration::from_secs(seconds.into());
+        let skew = context.settings().skew;
+        // KYCPort may ignore `max_age` and `prompt=login`, so only `auth_time` counts.
+        if !live
+            .session
+            .is_authenticated_within(age, skew, context.now())
+        {
+            return Err(Problem::AuthenticationTooOld);
+        }
+    }
     let requirement = Requirement::tier(step_up.tier.clone());
     let evaluated = context
         .evaluator()

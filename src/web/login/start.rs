@@ -1,5 +1,7 @@
 //! `GET {prefix}/login?return_to=`: redirects the browser to KYCPort.
 
+use std::borrow::Cow;
+
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, Method, Uri};
 use url::form_urlencoded;
@@ -98,12 +100,17 @@ pub(super) async fn start(
 
 /// Reads the parameter `return_to`. Ignores the parameter if it occurs twice.
 pub(super) fn return_to(query: &str, settings: &Settings) -> ReturnTo {
+    only(query, "return_to").map_or_else(ReturnTo::home, |text| settings.return_to(&text))
+}
+
+/// Returns the value of a parameter that occurs exactly once.
+pub(super) fn only<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
     let mut values = form_urlencoded::parse(query.as_bytes())
-        .filter(|(name, _)| name == "return_to")
+        .filter(|(own, _)| own == name)
         .map(|(_, value)| value);
     match (values.next(), values.next()) {
-        (Some(only), None) => settings.return_to(&only),
-        _ => ReturnTo::home(),
+        (Some(only), None) => Some(only),
+        _ => None,
     }
 }
 

@@ -1,9 +1,10 @@
 //! `GET {prefix}/step-up?tier=t2&return_to=`: redirects the signed-in person to KYCPort to reach a
 //! higher tier. The callback evaluates the result.
 
+use std::time::Duration;
+
 use axum::response::Response;
 use http::{HeaderMap, Method, Uri};
-use url::form_urlencoded;
 
 use super::{
     completion::FailedLogin,
@@ -13,14 +14,14 @@ use crate::{
     clock::Timestamp,
     kyc::Requirement,
     observe::{self, Route},
-    oidc::{AcrRequirement, LoginRequest},
+    oidc::{AcrRequirement, LoginRequest, Prompt},
     web::{
         context::RequestContext,
         pages::problem::Problem,
         pending::StepUp,
         request::{audience::Audience, redirect::see_other, return_to::ReturnTo},
         session::LiveSession,
-        settings::Settings,
+        settings::{MAX_AUTHENTICATION_AGE, Settings},
     },
     wire::kyc::KycTier,
 };
@@ -63,6 +64,7 @@ async fn begin(
         owner_id: live.owner.id,
         tier,
         restarts: 0,
+        max_age: max_age(query),
     };
     if start::can_start(headers) && !is_again(query) {
         stop_loop(context, &live, &step_up, &return_to)?;
@@ -110,7 +112,7 @@ fn reason(live: &LiveSession, tier: &KycTier, now: Timestamp) -> Problem {
 
 /// Reads the parameter `again`, which only links of the crate's pages contain.
 fn is_again(query: &str) -> bool {
-    form_urlencoded::parse(query.as_bytes()).any(|(name, value)| name == "again" && value == "1")
+    start::only(query, "again").is_some_and(|value| value == "1")
 }
 
 /// Starts a step-up again whose code arrived too late. The person has finished at KYCPort, so
@@ -132,8 +134,15 @@ pub(super) async fn restart(
 
 fn wanted(step_up: StepUp, return_to: ReturnTo) -> Wanted {
     let tier = step_up.tier.clone();
+    let mut request = LoginRequest::new().tier(tier, AcrRequirement::Voluntary);
+    if let Some(seconds) = step_up.max_age {
+        // KYCPort may ignore `max_age`. With `prompt=login` the person authenticates anyway.
+        request = request
+            .max_age(Duration::from_secs(seconds.into()))
+            .prompt(Prompt::Login);
+    }
     Wanted {
-        request: LoginRequest::new().tier(tier, AcrRequirement::Voluntary),
+        request,
         return_to,
         step_up: Some(step_up),
     }
@@ -142,12 +151,15 @@ fn wanted(step_up: StepUp, return_to: ReturnTo) -> Wanted {
 /// Reads the parameter `tier`. The parameter must occur exactly once, and its value must be a known
 /// tier.
 fn tier(query: &str) -> Option<KycTier> {
-    let mut values = form_urlencoded::parse(query.as_bytes())
-        .filter(|(name, _)| name == "tier")
-        .map(|(_, value)| value);
-    let (Some(only), None) = (values.next(), values.next()) else {
-        return None;
-    };
-    let Ok(tier) = only.parse::<KycTier>();
+    let Ok(tier) = start::only(query, "tier")?.parse::<KycTier>();
     (!matches!(tier, KycTier::Unknown(_))).then_some(tier)
+}
+
+/// Reads the parameter `max_age`: the maximum time since the person authenticated, in seconds.
+/// Ignores an invalid value and a parameter that occurs twice.
+fn max_age(query: &str) -> Option<u32> {
+    let text = start::only(query, "max_age")?;
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    let seconds = text.parse().ok().filter(|_| is_number)?;
+    (seconds <= MAX_AUTHENTICATION_AGE).then_some(seconds)
 }

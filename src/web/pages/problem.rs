@@ -70,6 +70,8 @@ pub(in crate::web) enum Problem {
     Stale,
     /// The verification status of the person is unknown.
     Unknown { retry_after: Option<Duration> },
+    /// The person has not authenticated at KYCPort recently enough.
+    AuthenticationTooOld,
 }
 
 pub(in crate::web) struct Text {
@@ -115,11 +117,12 @@ impl Problem {
             RequirementError::AmlNotClear => Self::AmlNotClear,
             RequirementError::Stale => Self::Stale,
             RequirementError::Unknown => Self::Unknown { retry_after },
+            RequirementError::AuthenticationTooOld => Self::AuthenticationTooOld,
         }
     }
 
     /// Returns whether a step-up can help.
-    pub(in crate::web) fn is_about_the_tier(self) -> bool {
+    pub(in crate::web) fn step_up_helps(self) -> bool {
         self.text().next == Next::StepUp
     }
 
@@ -131,7 +134,7 @@ impl Problem {
 
     /// Returns whether the response links to a step-up.
     pub(in crate::web) fn offers_step_up(self) -> bool {
-        self.is_about_the_tier() || self.also_offers_step_up()
+        self.step_up_helps() || self.also_offers_step_up()
     }
 
     /// Returns the code in responses, in the log and in metrics.
@@ -377,6 +380,13 @@ impl Problem {
                 "We cannot check your verification right now",
                 "Try again in a moment.",
                 Next::Again("Try again"),
+            ),
+            Self::AuthenticationTooOld => text(
+                StatusCode::UNAUTHORIZED,
+                "authentication_too_old",
+                "Please confirm that it is you",
+                "This page needs a recent sign-in at KYCPort.",
+                Next::StepUp,
             ),
         }
     }

@@ -19,10 +19,13 @@ const FORM_1: u8 = 1;
 /// and the members that the flags announce.
 const FORM_2: u8 = 2;
 
-/// Lengths of the optional members of form 2, in bytes, by their flag, in the order of the
-/// members: the ID of the attempt, and the maximum age of the authentication. This release writes
-/// none of the members and ignores them. Further flags make the encoding unreadable.
-const OPTIONAL_MEMBERS: [(u8, usize); 2] = [(1, 16), (2, 4)];
+/// Flag of form 2: the ID of the attempt follows. This release does not write the ID, and ignores
+/// it.
+const ATTEMPT: u8 = 1;
+/// Length of the ID of an attempt, in bytes.
+const ATTEMPT_BYTES: usize = 16;
+/// Flag of form 2: the maximum time since the authentication follows, in seconds, as four bytes.
+const MAX_AGE: u8 = 2;
 
 /// Maximum length of the path to return to, in bytes. The limit is small, because the browser sends
 /// all login cookies with every request.
@@ -47,6 +50,8 @@ pub(in crate::web) struct StepUp {
     pub(in crate::web) tier: KycTier,
     /// Number of automatic restarts of this step-up.
     pub(in crate::web) restarts: u8,
+    /// Maximum time since the person authenticated, in seconds.
+    pub(in crate::web) max_age: Option<u32>,
 }
 
 impl PendingLogin {
@@ -83,8 +88,8 @@ impl PendingLogin {
         PendingAuthorization::from_seed(&self.seed, self.expires_at(lifetime))
     }
 
-    /// Encodes the login: version, seed, start in ms, tier and owner of a step-up with its restarts
-    /// and flags, and the path.
+    /// Encodes the login: version, seed, start in ms, tier, and the path. Between tier and path, a
+    /// step-up has its owner, restarts, flags and `max_age`.
     pub(super) fn encode(&self) -> Zeroizing<Vec<u8>> {
         let form = self.step_up.as_ref().map_or(FORM_1, |_| FORM_2);
         let mut bytes = Zeroizing::new(vec![form]);
@@ -96,13 +101,17 @@ impl PendingLogin {
                 owner_id,
                 tier,
                 restarts,
+                max_age,
             }) => {
                 let number = TIERS.iter().position(|it| it == tier);
                 let number = number.and_then(|it| u8::try_from(it).ok());
                 bytes.push(number.unwrap_or(0).saturating_add(1));
                 bytes.extend_from_slice(owner_id);
-                let no_flags = 0;
-                bytes.extend_from_slice(&[*restarts, no_flags]);
+                let flags = max_age.map_or(0, |_| MAX_AGE);
+                bytes.extend_from_slice(&[*restarts, flags]);
+                if let Some(seconds) = max_age {
+                    bytes.extend_from_slice(&seconds.to_be_bytes());
+                }
             }
         }
         bytes.extend_from_slice(self.return_to.as_str().as_bytes());
@@ -124,14 +133,15 @@ impl PendingLogin {
             Some(number) => {
                 let tier = TIERS.get(usize::from(number))?.clone();
                 let (owner_id, rest) = rest.split_first_chunk()?;
-                let (restarts, rest) = match *form {
-                    FORM_2 => restarts(rest)?,
-                    _ => (0, rest),
+                let ((restarts, max_age), rest) = match *form {
+                    FORM_2 => members_of_form_2(rest)?,
+                    _ => ((0, None), rest),
                 };
                 let step_up = StepUp {
                     owner_id: *owner_id,
                     tier,
                     restarts,
+                    max_age,
                 };
                 (Some(step_up), rest)
             }
@@ -145,19 +155,23 @@ impl PendingLogin {
     }
 }
 
-/// Decodes the restarts of a step-up in form 2, and skips the optional members. Returns `None` for
-/// an unknown flag.
-fn restarts(bytes: &[u8]) -> Option<(u8, &[u8])> {
+/// Decodes the restarts and the `max_age` of a step-up in form 2, and skips the ID of an attempt.
+/// Returns `None` for an unknown flag.
+fn members_of_form_2(bytes: &[u8]) -> Option<((u8, Option<u32>), &[u8])> {
     let (restarts, rest) = bytes.split_first()?;
     let (flags, mut rest) = rest.split_first()?;
-    let mut unknown = *flags;
-    for (flag, length) in OPTIONAL_MEMBERS {
-        if flags & flag != 0 {
-            (_, rest) = rest.split_at_checked(length)?;
-            unknown ^= flag;
-        }
+    if flags & !(ATTEMPT | MAX_AGE) != 0 {
+        return None;
     }
-    (unknown == 0).then_some((*restarts, rest))
+    if flags & ATTEMPT != 0 {
+        (_, rest) = rest.split_at_checked(ATTEMPT_BYTES)?;
+    }
+    let mut max_age = None;
+    if flags & MAX_AGE != 0 {
+        let (seconds, after) = rest.split_first_chunk()?;
+        (max_age, rest) = (Some(u32::from_be_bytes(*seconds)), after);
+    }
+    Some(((*restarts, max_age), rest))
 }
 
 #[cfg(test)]
@@ -170,11 +184,15 @@ mod tests {
     #[test]
     fn a_login_is_decoded_and_a_shorter_encoding_is_rejected() {
         let now = Timestamp::from_unix_millis(1_700_000_000_123);
-        let step_ups = TIERS.into_iter().map(|tier| {
-            Some(StepUp {
-                owner_id: [7; 16],
-                tier,
-                restarts: 1,
+        let ages = [None, Some(0), Some(86_400)];
+        let step_ups = TIERS.into_iter().flat_map(|tier| {
+            ages.map(|max_age| {
+                Some(StepUp {
+                    owner_id: [7; 16],
+                    tier: tier.clone(),
+                    restarts: 1,
+                    max_age,
+                })
             })
         });
         for step_up in std::iter::once(None).chain(step_ups) {
@@ -203,6 +221,7 @@ mod tests {
             owner_id: [7; 16],
             tier: KycTier::T2,
             restarts: 1,
+            max_age: None,
         };
         let now = Timestamp::from_unix(0);
         let login = PendingLogin::start(now, &ReturnTo::parse_or_home("/a"), Some(step_up));
@@ -231,7 +250,7 @@ mod tests {
 
     #[test]
     fn a_path_in_a_cookie_is_validated_again() {
-        // case 106
+        // Covers threat case 106.
         let start = Timestamp::from_unix(0);
         let encoded = PendingLogin::start(start, &ReturnTo::home(), None).encode();
         let without_path = encoded.strip_suffix(b"/").unwrap();

@@ -144,6 +144,19 @@ impl Session {
         step_ups
     }
 
+    /// Returns whether the person authenticated at KYCPort at most this long ago, except for the
+    /// clock skew. Returns false if the time is missing or in the future.
+    pub(in crate::web) fn is_authenticated_within(
+        &self,
+        age: Duration,
+        skew: Duration,
+        now: Timestamp,
+    ) -> bool {
+        self.auth_time.is_some_and(|time| {
+            time <= now.saturating_add(skew) && now <= time.saturating_add(age).saturating_add(skew)
+        })
+    }
+
     /// Returns whether the session is older than the latest revocation. The fence is the lowest
     /// mark that is still valid. If the fence is missing, returns true, because the lost fence may
     /// have recorded a revocation.

@@ -164,12 +164,24 @@ fn updated(session: &Session, data: &StepUpData, now: Timestamp) -> Session {
         email: claims.email.clone(),
         email_verified: claims.email_verified,
         name: claims.name.clone(),
-        // Both times are facts about this person in this browser.
-        auth_time: session.auth_time.max(claims.auth_time),
+        auth_time: latest_auth_time(session.auth_time, claims.auth_time, now),
         scopes: data.scopes.clone(),
         mark: data.mark.0,
         renewed_at: Some(now),
         step_ups: session.step_ups_with(&data.tier, now),
         ..session.clone()
+    }
+}
+
+/// Returns the later of two times, because both times are facts about this person in this browser.
+/// An old time in the future is an error of a clock, so the new time replaces the old time.
+fn latest_auth_time(
+    old: Option<Timestamp>,
+    new: Option<Timestamp>,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    match (old, new) {
+        (Some(old), Some(new)) if old > now => Some(new),
+        _ => old.max(new),
     }
 }

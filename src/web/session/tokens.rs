@@ -165,6 +165,7 @@ mod tests {
                 scopes: Vec::new(),
                 created_at: now,
                 expires_at: now,
+                step_ups: Vec::new(),
                 mark: 0,
                 key: None,
                 previous_key: None,

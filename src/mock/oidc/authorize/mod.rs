@@ -5,6 +5,8 @@ mod page;
 mod request;
 mod verify;
 
+use std::time::Duration;
+
 use axum::http::{
     HeaderMap, HeaderValue, Method, StatusCode,
     header::{COOKIE, SET_COOKIE},
@@ -180,12 +182,17 @@ fn allow(
 ) -> Answer {
     let now = core.now();
     let lifetime = core.switches().code_lifetime;
+    let reused = if core.switches().honor_max_age {
+        Duration::ZERO
+    } else {
+        REUSED_SESSION_AGE
+    };
     let consent = Consent {
         client_id: request.client.id.clone(),
         person_id: person.id.clone(),
         scopes: request.scopes.clone(),
         nonce: Some(request.nonce.clone()),
-        auth_time,
+        auth_time: auth_time.saturating_sub(reused),
         acr: person.verified_tier(),
     };
     if let Some(person) = core.persons().find_mut(&person.id) {
@@ -254,6 +261,9 @@ pub(super) fn session(core: &Core, headers: &HeaderMap) -> Option<(String, Times
 
 /// Maximum length of an authorization request in a form, in bytes.
 const MAX_QUERY: usize = 16 * 1024;
+
+/// Age of the session that the issuer reuses for a login, if the switch `honor_max_age` is off.
+const REUSED_SESSION_AGE: Duration = Duration::from_secs(3600);
 
 /// Path of KYCPort's page after a verification.
 pub(super) const STATUS_PATH: &str = "/status";

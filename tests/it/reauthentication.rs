@@ -1,0 +1,282 @@
+//! Tests that a guard can require a recent sign-in at KYCPort.
+
+use std::time::Duration;
+
+use axum::{
+    Router,
+    routing::{get, post},
+};
+use kycport::{
+    ConfigBuilder, KycTier, RelyingParty, RunningApp, SignedIn,
+    mock::{Browser, Endpoint, MockIssuer, Page, Person},
+};
+use serde_json::{Value, json};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Time after which a guard with five minutes rejects a sign-in: the skew is one minute.
+const TOO_OLD: Duration = Duration::from_secs(6 * 60 + 5);
+
+struct Setup {
+    kyc: MockIssuer,
+    app: RunningApp,
+    ada: Person,
+    browser: Browser,
+}
+
+/// Starts an app with guarded routes, and a person at tier 2 who is signed in.
+async fn setup() -> Setup {
+    setup_with(|_| {}).await
+}
+
+/// Starts the app and signs the person in after `prepare` has changed the mock.
+async fn setup_with(prepare: impl FnOnce(&MockIssuer)) -> Setup {
+    let kyc = MockIssuer::start().await;
+    let app = kyc.serve(tenant_app).await.unwrap();
+    let ada = kyc.person("ada").tier(KycTier::T2).create();
+    prepare(&kyc);
+    let browser = kyc.browser();
+    let login = app.url("/auth/login");
+    browser.sign_in(login, &ada).await.unwrap().assert_ok();
+    kyc.forget_requests();
+    Setup {
+        kyc,
+        app,
+        ada,
+        browser,
+    }
+}
+
+fn tenant_app(config: ConfigBuilder) -> Router {
+    let kycport = RelyingParty::new(config.build().unwrap()).unwrap();
+    let t2 = || kycport.require(KycTier::T2);
+    let recent = || t2().authenticated_within(5 * MINUTE);
+    Router::new()
+        .route("/", get(async || "home"))
+        .route("/recent", get(subject).route_layer(recent()))
+        .route("/recent/t3", {
+            let t3 = kycport.require(KycTier::T3);
+            get(subject).route_layer(t3.authenticated_within(5 * MINUTE))
+        })
+        .route("/pay", post(subject).route_layer(recent()))
+        .route("/fresh", get(subject).route_layer(t2().fresh()))
+        .merge(kycport.router())
+        .layer(kycport.session_layer())
+}
+
+async fn subject(person: SignedIn) -> String {
+    person.subject().to_owned()
+}
+
+impl Setup {
+    /// Opens a page as a navigation. Signs in at KYCPort if KYCPort asks for a sign-in.
+    async fn visit(&self, path: &str) -> Page {
+        let url = self.app.url(path);
+        self.browser.sign_in(url, &self.ada).await.unwrap()
+    }
+
+    /// Opens a page as a navigation, and returns the first response.
+    async fn open(&self, path: &str) -> Page {
+        self.browser.open(self.app.url(path)).await.unwrap()
+    }
+
+    async fn fetch(&self, path: &str) -> Page {
+        self.browser.get(self.app.url("/")).await.unwrap();
+        self.browser.fetch(self.app.url(path)).await.unwrap()
+    }
+
+    async fn me(&self) -> Value {
+        self.fetch("/auth/me").await.assert_ok().json()
+    }
+
+    /// Returns how often the app sent the person to KYCPort.
+    fn trips(&self) -> usize {
+        let requests = self.kyc.requests(Endpoint::Authorize);
+        requests.iter().filter(|it| it.method() == "GET").count()
+    }
+
+    /// Asserts that the page is the final page of one failed re-authentication.
+    fn assert_reason_page(&self, page: &Page) {
+        page.assert_status(401);
+        assert_eq!(page.url().path(), "/auth/callback");
+        let title = "Please confirm that it is you";
+        assert!(page.body().contains(title), "{}", page.body());
+        let way_on = "href=\"/auth/step-up?tier=t2&amp;max_age=300&amp;return_to=%2Frecent\"";
+        assert!(page.body().contains(way_on), "{}", page.body());
+        assert_eq!(self.trips(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_recent_authentication_is_admitted_and_an_old_one_goes_to_kycport() {
+    // K17, K34
+    let setup = setup().await;
+    setup.kyc.clock().advance(5 * MINUTE + MINUTE / 2);
+    setup.open("/recent").await.assert_ok();
+    assert_eq!(setup.trips(), 0);
+
+    setup.kyc.clock().advance(MINUTE);
+    let statuses = setup.kyc.requests(Endpoint::Status).iter().count();
+    let page = setup.visit("/recent?a=1").await;
+
+    page.assert_ok();
+    assert_eq!(page.url().as_str(), setup.app.url("/recent?a=1"));
+    assert_eq!(setup.trips(), 1);
+    let requests = setup.kyc.requests(Endpoint::Authorize);
+    let request = requests.iter().find(|it| it.method() == "GET").unwrap();
+    assert_eq!(request.query("max_age"), Some("300"));
+    assert_eq!(request.query("prompt"), Some("login"));
+    assert_eq!(request.query("acr_values"), Some("t2"));
+    // The guard does not query KYCPort about a person who must authenticate.
+    assert_eq!(
+        setup.kyc.requests(Endpoint::Status).iter().count(),
+        statuses
+    );
+    setup.open("/recent").await.assert_ok();
+}
+
+#[tokio::test]
+async fn a_missing_auth_time_does_not_satisfy() {
+    // K34
+    let setup = setup_with(|kyc| kyc.switch(|it| it.auth_time = false)).await;
+    let page = setup.visit("/recent").await;
+    setup.assert_reason_page(&page);
+    // The session stays.
+    assert_eq!(setup.me().await["auth_time"], Value::Null);
+    setup.open("/fresh").await.assert_ok();
+}
+
+#[tokio::test]
+async fn an_ignored_max_age_ends_on_one_page() {
+    // K17
+    let setup = setup_with(|kyc| kyc.switch(|it| it.honor_max_age = false)).await;
+    let page = setup.visit("/recent").await;
+    setup.assert_reason_page(&page);
+
+    // The button starts another attempt.
+    setup.kyc.switch(|it| it.honor_max_age = true);
+    let page = setup
+        .visit("/auth/step-up?tier=t2&max_age=300&return_to=/recent")
+        .await;
+    assert_eq!(page.assert_ok().url().path(), "/recent");
+}
+
+#[tokio::test]
+async fn a_future_auth_time_does_not_satisfy() {
+    let setup = setup().await;
+    setup.kyc.clock().advance(TOO_OLD);
+    {
+        let tokens = setup.kyc.tokens_for(&setup.ada);
+        let _fault = tokens
+            .edit_id_token(|draft| {
+                let now = draft.claims["iat"].as_i64().unwrap();
+                draft
+                    .claims
+                    .insert("auth_time".to_owned(), json!(now + 3600));
+            })
+            .always();
+        let page = setup.visit("/recent").await;
+        setup.assert_reason_page(&page);
+        setup.fetch("/recent").await.assert_status(401);
+    }
+    // The wrong time does not stay in the session.
+    let page = setup.visit("/recent").await;
+    assert_eq!(page.assert_ok().url().path(), "/recent");
+}
+
+#[tokio::test]
+async fn a_reauthentication_keeps_the_session() {
+    let setup = setup().await;
+    let before = setup.me().await;
+    setup.kyc.clock().advance(TOO_OLD);
+    setup.visit("/recent").await.assert_ok();
+    let after = setup.me().await;
+    assert_eq!(after["session"]["id"], before["session"]["id"]);
+    assert_eq!(
+        after["session"]["expires_at"],
+        before["session"]["expires_at"]
+    );
+    let (old, new) = (&before["auth_time"], &after["auth_time"]);
+    assert!(old.as_i64().unwrap() < new.as_i64().unwrap());
+}
+
+#[tokio::test]
+async fn another_person_cannot_reauthenticate() {
+    let setup = setup().await;
+    let eve = setup.kyc.person("eve").tier(KycTier::T2).create();
+    setup.kyc.clock().advance(TOO_OLD);
+    let url = setup.app.url("/recent");
+    let page = setup.browser.sign_in(url, &eve).await.unwrap();
+    page.assert_status(403);
+    assert!(page.body().contains("another person"), "{}", page.body());
+    assert_eq!(setup.me().await["subject"], setup.ada.id());
+    let fetch = setup.fetch("/recent").await;
+    assert_eq!(fetch.json()["code"], "authentication_too_old");
+}
+
+#[tokio::test]
+async fn the_challenge_names_max_age() {
+    let setup = setup().await;
+    let challenge = |page: &Page| page.header("www-authenticate").unwrap().to_owned();
+    let start = "Bearer error=\"insufficient_user_authentication\"";
+
+    // The tier is the reason, and the sign-in is recent.
+    let page = setup.fetch("/recent/t3").await;
+    assert_eq!(page.assert_status(401).json()["code"], "tier_too_low");
+    let step_up = &page.json()["step_up_url"];
+    assert!(!step_up.as_str().unwrap().contains("max_age"), "{step_up}");
+    let both = format!("{start}, acr_values=\"t3\", max_age=\"300\"");
+    assert_eq!(challenge(&page), both);
+
+    setup.kyc.clock().advance(TOO_OLD);
+    let page = setup.fetch("/recent").await;
+    let body = page.assert_status(401).json();
+    assert_eq!(body["code"], "authentication_too_old");
+    assert_eq!(
+        body["step_up_url"],
+        "/auth/step-up?tier=t2&max_age=300&return_to=%2F"
+    );
+    assert_eq!(challenge(&page), format!("{start}, max_age=\"300\""));
+    let form = setup
+        .browser
+        .post_form(setup.app.url("/pay"), &[])
+        .await
+        .unwrap();
+    // The person never returns to the target of a form.
+    assert!(form.history().iter().any(|(_, url)| {
+        url.query_pairs()
+            .any(|(name, value)| name == "return_to" && value == "/")
+    }));
+}
+
+#[tokio::test]
+async fn fresh_does_not_ask_for_a_login() {
+    let setup = setup().await;
+    setup.kyc.clock().advance(25 * MINUTE);
+    setup.open("/fresh").await.assert_ok();
+    assert_eq!(setup.trips(), 0);
+}
+
+#[tokio::test]
+async fn a_malformed_max_age_is_ignored() {
+    let setup = setup().await;
+    for bad in [
+        "",
+        "-1",
+        "%2B5",
+        "5.0",
+        "86401",
+        "99999999999",
+        "1&max_age=2",
+    ] {
+        let page = setup
+            .open(&format!("/auth/step-up?tier=t2&max_age={bad}"))
+            .await;
+        let to = page.assert_status(303).location().unwrap();
+        assert_eq!(to.path(), "/authorize");
+        let is_sent = to
+            .query_pairs()
+            .any(|(name, _)| name == "max_age" || name == "prompt");
+        assert!(!is_sent, "{bad}: {to}");
+    }
+}
