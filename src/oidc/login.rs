@@ -28,6 +28,7 @@ pub struct LoginRequest {
     prompt: Option<Prompt>,
     max_age: Option<Duration>,
     login_hint: Option<Secret>,
+    ui_locales: Vec<String>,
     tier: Option<(KycTier, AcrRequirement)>,
 }
 
@@ -80,6 +81,13 @@ impl LoginRequest {
     #[must_use]
     pub fn login_hint(mut self, hint: impl Into<String>) -> Self {
         self.login_hint = Some(Secret::new(hint));
+        self
+    }
+
+    /// Sets the languages of KYCPort's pages, in the order of preference (BCP 47).
+    #[must_use]
+    pub fn ui_locales(mut self, locales: impl IntoIterator<Item: Into<String>>) -> Self {
+        self.ui_locales = locales.into_iter().map(Into::into).collect();
         self
     }
 
@@ -174,19 +182,26 @@ impl fmt::Debug for PendingAuthorization {
     }
 }
 
-/// Builds the URL of the authorization request.
+/// Builds the URL of the authorization request. The request contains no parameter twice (RFC 6749
+/// section 3.1): a parameter of the request replaces a configured parameter, and a configured
+/// parameter replaces a parameter of the authorization endpoint.
 pub(super) fn authorization_url(
     settings: &Settings,
     provider: &VerifiedProvider,
     request: &LoginRequest,
     transaction: &PendingAuthorization,
 ) -> Result<Url, url::ParseError> {
+    let mut endpoint = provider.authorization_endpoint.clone();
+    if !settings.extra_parameters.is_empty() {
+        let mut query = endpoint.query_pairs_mut();
+        query.extend_pairs(&settings.extra_parameters);
+    }
     let client = CoreClient::new(
         ClientId::new(settings.client_id.clone()),
         IssuerUrl::new(settings.issuer.clone())?,
         CoreJsonWebKeySet::default(),
     )
-    .set_auth_uri(AuthUrl::from_url(provider.authorization_endpoint.clone()))
+    .set_auth_uri(AuthUrl::from_url(endpoint))
     .set_redirect_uri(RedirectUrl::new(settings.redirect_uri.clone())?)
     // The configured scopes already include `openid`.
     .disable_openid_scope();
@@ -215,6 +230,9 @@ pub(super) fn authorization_url(
     if let Some(hint) = &request.login_hint {
         url = url.set_login_hint(LoginHint::new(hint.expose().to_owned()));
     }
+    if !request.ui_locales.is_empty() {
+        url = url.add_extra_param(authorize::UI_LOCALES, request.ui_locales.join(" "));
+    }
     if let Some((tier, _)) = &request.tier {
         url = if settings.tier_parameter == authorize::ACR_VALUES {
             url.add_auth_context_value(AuthenticationContextClass::new(tier.to_string()))
@@ -222,11 +240,31 @@ pub(super) fn authorization_url(
             url.add_extra_param(settings.tier_parameter.clone(), tier.to_string())
         };
     }
-    for (name, value) in &settings.extra_parameters {
-        url = url.add_extra_param(name.clone(), value.clone());
-    }
     let (url, _, _) = url.url();
-    Ok(url)
+    Ok(with_last_of_each(url))
+}
+
+/// Keeps only the last value of each parameter.
+fn with_last_of_each(mut url: Url) -> Url {
+    let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+    let is_last = |place: usize, name: &str| {
+        let mut later = pairs.iter().skip(place.saturating_add(1));
+        later.all(|(other, _)| other != name)
+    };
+    let has_repeats = pairs
+        .iter()
+        .enumerate()
+        .any(|(place, (name, _))| !is_last(place, name));
+    if !has_repeats {
+        return url;
+    }
+    let kept = pairs
+        .iter()
+        .enumerate()
+        .filter(|(place, (name, _))| is_last(*place, name))
+        .map(|(_, pair)| pair);
+    url.query_pairs_mut().clear().extend_pairs(kept);
+    url
 }
 
 /// Returns 256 random bits as 43 characters, which are allowed in a code verifier (RFC 7636 section

@@ -26,6 +26,8 @@ pub(crate) const MAX_AGE: &str = "max_age";
 pub(crate) const ID_TOKEN_HINT: &str = "id_token_hint";
 /// Name of the parameter with a hint for the expected person (K17).
 pub(crate) const LOGIN_HINT: &str = "login_hint";
+/// Name of the parameter with the preferred languages (K17).
+pub(crate) const UI_LOCALES: &str = "ui_locales";
 /// Name of the parameter with the response mode (K16).
 pub(crate) const RESPONSE_MODE: &str = "response_mode";
 

@@ -1,9 +1,11 @@
-//! Tests that a guard can require a recent sign-in at KYCPort.
+//! Tests that a guard can require a recent sign-in at KYCPort, and of the parameters that reach
+//! the authorization request.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use axum::{
     Router,
+    http::Method,
     routing::{get, post},
 };
 use kycport::{
@@ -278,5 +280,128 @@ async fn a_malformed_max_age_is_ignored() {
             .query_pairs()
             .any(|(name, _)| name == "max_age" || name == "prompt");
         assert!(!is_sent, "{bad}: {to}");
+    }
+}
+
+/// Returns the parameters of an authorization request, and asserts that no parameter occurs twice.
+fn parameters(page: &Page) -> BTreeMap<String, String> {
+    let to = page.assert_status(303).location().unwrap();
+    assert_eq!(to.path(), "/authorize");
+    let pairs: Vec<_> = to.query_pairs().into_owned().collect();
+    let parameters: BTreeMap<_, _> = pairs.iter().cloned().collect();
+    assert_eq!(
+        parameters.len(),
+        pairs.len(),
+        "a parameter is repeated: {to}"
+    );
+    parameters
+}
+
+#[tokio::test]
+async fn login_parameters_have_an_allow_list() {
+    // Covers threat case 27 and contract rows K16, K17.
+    let setup = setup().await;
+    let long = |length: usize| "a".repeat(length);
+    let languages = |count: usize| vec!["de"; count].join("+");
+    for (name, sent, expected) in [
+        ("prompt", "login".to_owned(), Some("login".to_owned())),
+        ("prompt", "consent".to_owned(), Some("consent".to_owned())),
+        ("prompt", "none".to_owned(), None),
+        ("prompt", "select_account".to_owned(), None),
+        ("prompt", "login+consent".to_owned(), None),
+        ("prompt", "LOGIN".to_owned(), None),
+        ("prompt", "login&prompt=consent".to_owned(), None),
+        ("login_hint", long(254), Some(long(254))),
+        ("login_hint", long(255), None),
+        ("login_hint", String::new(), None),
+        (
+            "login_hint",
+            "a%40b.example%26prompt%3Dnone".to_owned(),
+            Some("a@b.example&prompt=none".to_owned()),
+        ),
+        ("login_hint", "a%0Ab".to_owned(), None),
+        ("login_hint", "a%C2%85b".to_owned(), None),
+        ("login_hint", "a&login_hint=b".to_owned(), None),
+        (
+            "ui_locales",
+            "de-AT+de".to_owned(),
+            Some("de-AT de".to_owned()),
+        ),
+        (
+            "ui_locales",
+            languages(5),
+            Some("de de de de de".to_owned()),
+        ),
+        ("ui_locales", languages(6), None),
+        ("ui_locales", long(35), Some(long(35))),
+        ("ui_locales", long(36), None),
+        ("ui_locales", "d".to_owned(), None),
+        ("ui_locales", "de++en".to_owned(), None),
+        ("ui_locales", "de_AT".to_owned(), None),
+        ("ui_locales", "de&ui_locales=en".to_owned(), None),
+        ("max_age", "0".to_owned(), None),
+        ("id_token_hint", "x".to_owned(), None),
+        ("acr_values", "t0".to_owned(), None),
+        ("display", "popup".to_owned(), None),
+    ] {
+        let page = setup.open(&format!("/auth/login?{name}={sent}")).await;
+        let parameters = parameters(&page);
+        assert_eq!(parameters.get(name), expected.as_ref(), "{name}={sent}");
+        let usual = 8 + usize::from(expected.is_some());
+        assert_eq!(parameters.len(), usual, "{name}={sent}");
+    }
+}
+
+#[tokio::test]
+async fn no_parameter_of_the_authorization_request_occurs_twice() {
+    // K16
+    let kyc = MockIssuer::start().await;
+    let app = kyc.serve(|config| {
+        let config = config.authorize_parameter("prompt", "consent");
+        let config = config.authorize_parameter("ui_locales", "fr");
+        tenant_app(config.authorize_parameter("brand", "a"))
+    });
+    let app = app.await.unwrap();
+    let ada = kyc.person("ada").tier(KycTier::T2).create();
+    let browser = kyc.browser();
+    let open = async |path: &str| {
+        let page = browser.open(app.url(path)).await.unwrap();
+        let mut parameters = parameters(&page);
+        ["prompt", "ui_locales", "brand"].map(|name| parameters.remove(name).unwrap())
+    };
+    assert_eq!(open("/auth/login").await, ["consent", "fr", "a"]);
+    let own = open("/auth/login?prompt=login&ui_locales=de").await;
+    assert_eq!(own, ["login", "de", "a"]);
+    let login = app.url("/auth/login");
+    browser.sign_in(login, &ada).await.unwrap().assert_ok();
+    assert_eq!(open("/auth/step-up?tier=t2").await, ["consent", "fr", "a"]);
+    let again = open("/auth/step-up?tier=t2&max_age=300").await;
+    assert_eq!(again, ["login", "fr", "a"]);
+}
+
+#[tokio::test]
+async fn a_cross_site_login_has_no_parameters() {
+    // Covers threat case 27.
+    let setup = setup().await;
+    let path = "/auth/login?prompt=login&login_hint=a&ui_locales=de&return_to=/recent";
+    let sent = |page: &Page| {
+        let parameters = parameters(page);
+        ["prompt", "login_hint", "ui_locales"].map(|name| parameters.contains_key(name))
+    };
+    for (site, expected) in [
+        ("none", true),
+        ("same-origin", true),
+        ("same-site", false),
+        ("cross-site", false),
+    ] {
+        let browser = setup.kyc.browser();
+        let page = browser
+            .request(Method::GET, setup.app.url(path))
+            .header("sec-fetch-site", site)
+            .stay()
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(sent(&page), [expected; 3], "{site}");
     }
 }

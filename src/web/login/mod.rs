@@ -3,6 +3,7 @@
 mod callback;
 mod completion;
 mod lock;
+mod parameters;
 mod start;
 mod step_up;
 

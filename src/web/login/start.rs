@@ -1,11 +1,9 @@
 //! `GET {prefix}/login?return_to=`: redirects the browser to KYCPort.
 
-use std::borrow::Cow;
-
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, Method, Uri};
-use url::form_urlencoded;
 
+use super::parameters;
 use crate::{
     observe::{self, Purpose, Route},
     oidc::LoginRequest,
@@ -25,9 +23,10 @@ pub(in crate::web) async fn login(
     headers: HeaderMap,
 ) -> Response {
     let settings = context.settings();
+    let query = uri.query().unwrap_or_default();
     let wanted = Wanted {
-        request: LoginRequest::new(),
-        return_to: return_to(uri.query().unwrap_or_default(), settings),
+        request: parameters::login_request(query, &headers),
+        return_to: return_to(query, settings),
         step_up: None,
     };
     observe::serve(Route::Login, context.reference(), async {
@@ -57,9 +56,10 @@ async fn start_or_return(
     headers: &HeaderMap,
     wanted: Wanted,
 ) -> Result<(String, &'static str), Problem> {
-    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
-    let is_elsewhere = matches!(site, Some(b"cross-site" | b"same-site"));
-    if is_elsewhere && is_navigation(headers) && context.session().await?.is_some() {
+    if parameters::is_from_elsewhere(headers)
+        && is_navigation(headers)
+        && context.session().await?.is_some()
+    {
         return Ok((wanted.return_to.as_str().to_owned(), "signed_in_already"));
     }
     Ok((start(context, headers, wanted).await?, "sent"))
@@ -100,18 +100,8 @@ pub(super) async fn start(
 
 /// Reads the parameter `return_to`. Ignores the parameter if it occurs twice.
 pub(super) fn return_to(query: &str, settings: &Settings) -> ReturnTo {
-    only(query, "return_to").map_or_else(ReturnTo::home, |text| settings.return_to(&text))
-}
-
-/// Returns the value of a parameter that occurs exactly once.
-pub(super) fn only<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
-    let mut values = form_urlencoded::parse(query.as_bytes())
-        .filter(|(own, _)| own == name)
-        .map(|(_, value)| value);
-    match (values.next(), values.next()) {
-        (Some(only), None) => Some(only),
-        _ => None,
-    }
+    parameters::only(query, "return_to")
+        .map_or_else(ReturnTo::home, |text| settings.return_to(&text))
 }
 
 /// Returns whether the request can start a login.

@@ -8,6 +8,7 @@ use http::{HeaderMap, Method, Uri};
 
 use super::{
     completion::FailedLogin,
+    parameters,
     start::{self, Wanted},
 };
 use crate::{
@@ -151,14 +152,14 @@ fn wanted(step_up: StepUp, return_to: ReturnTo) -> Wanted {
 /// Reads the parameter `tier`. The parameter must occur exactly once, and its value must be a known
 /// tier.
 fn tier(query: &str) -> Option<KycTier> {
-    let Ok(tier) = start::only(query, "tier")?.parse::<KycTier>();
+    let Ok(tier) = parameters::only(query, "tier")?.parse::<KycTier>();
     (!matches!(tier, KycTier::Unknown(_))).then_some(tier)
 }
 
 /// Reads the parameter `max_age`: the maximum time since the person authenticated, in seconds.
 /// Ignores an invalid value and a parameter that occurs twice.
 fn max_age(query: &str) -> Option<u32> {
-    let text = start::only(query, "max_age")?;
+    let text = parameters::only(query, "max_age")?;
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
     let seconds = text.parse().ok().filter(|_| is_number)?;
     (seconds <= MAX_AUTHENTICATION_AGE).then_some(seconds)
