@@ -15,7 +15,7 @@ use crate::{
 #[cfg(feature = "web")]
 use crate::{
     store::Store,
-    web::{self, SealingKeys, SignedOutMe},
+    web::{self, SealingKeys, SignedOutMe, StepUpHint},
 };
 
 /// Builder for a [`Config`](super::Config).
@@ -63,6 +63,7 @@ pub(super) struct WebSettings {
     pub(super) cookie_name: Option<String>,
     pub(super) limits: web::SessionLimits,
     pub(super) signed_out_me: SignedOutMe,
+    pub(super) step_up_hint: StepUpHint,
     pub(super) me_shows_aml: bool,
     pub(super) assurance_max_age: Duration,
     pub(super) step_up_lifetime: Duration,
@@ -118,6 +119,7 @@ impl ConfigBuilder {
                     absolute: Duration::from_secs(12 * 3600),
                 },
                 signed_out_me: SignedOutMe::default(),
+                step_up_hint: StepUpHint::default(),
                 me_shows_aml: false,
                 assurance_max_age: Duration::from_secs(600),
                 step_up_lifetime: Duration::from_secs(3600),
@@ -420,6 +422,12 @@ impl ConfigBuilder {
     /// Sets the response of `GET /auth/me` without a session. Default: 401.
     pub fn signed_out_me(mut self, answer: SignedOutMe) -> Self {
         self.web.signed_out_me = answer;
+        self
+    }
+
+    /// Sets the hint at the signed-in person that a step-up sends to KYCPort. Default: the subject.
+    pub fn step_up_hint(mut self, hint: StepUpHint) -> Self {
+        self.web.step_up_hint = hint;
         self
     }
 

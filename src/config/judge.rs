@@ -259,6 +259,7 @@ impl ConfigBuilder {
             }),
             limits,
             signed_out_me: self.web.signed_out_me,
+            step_up_hint: self.web.step_up_hint,
             me_shows_aml: self.web.me_shows_aml,
             assurance_max_age: self.web.assurance_max_age,
             store: self.judged_store()?,

@@ -24,7 +24,7 @@ pub use ready::Readiness;
 pub use session::{
     AccessTokenError, InvalidSessionId, Revocation, SessionId, SessionSummary, Sessions,
 };
-pub use settings::SignedOutMe;
+pub use settings::{SignedOutMe, StepUpHint};
 pub use signed_in::extractor::{SignedIn, SignedInRejection};
 pub use signed_in::layer::{SessionLayer, SessionService};
 pub use webhooks::{

@@ -26,6 +26,7 @@ pub(crate) struct Settings {
     pub(crate) cookies: CookieNames,
     pub(crate) limits: SessionLimits,
     pub(crate) signed_out_me: SignedOutMe,
+    pub(crate) step_up_hint: StepUpHint,
     /// Whether `GET /auth/me` returns the AML result.
     pub(crate) me_shows_aml: bool,
     /// Maximum age of a stored verification result. If the result is older, the guard queries
@@ -54,6 +55,21 @@ pub enum SignedOutMe {
     /// Responds with 200 and `null`. Use this value for pages that do not know whether a person is
     /// signed in.
     Null,
+}
+
+/// Hint at the signed-in person in the authorization request of a step-up. With the hint, KYCPort
+/// can select the right account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum StepUpHint {
+    /// Sends the subject, KYCPort's identifier of the person.
+    #[default]
+    Subject,
+    /// Sends the email address, if the session has an email address. The address is then in a URL,
+    /// and so in the history of the browser and possibly in logs of proxies.
+    Email,
+    /// Sends no hint.
+    None,
 }
 
 impl Settings {

@@ -11,6 +11,7 @@ use axum::{
 use kycport::{
     ConfigBuilder, KycTier, RelyingParty, RunningApp, SignedIn,
     mock::{Browser, Endpoint, MockIssuer, Page, Person},
+    web::StepUpHint,
 };
 use serde_json::{Value, json};
 
@@ -403,5 +404,42 @@ async fn a_cross_site_login_has_no_parameters() {
             .await
             .unwrap();
         assert_eq!(sent(&page), [expected; 3], "{site}");
+    }
+}
+
+#[tokio::test]
+async fn a_step_up_hints_the_subject_and_never_the_email() {
+    // K17
+    for (hint, expected) in [
+        (None, Some("subject")),
+        (Some(StepUpHint::Subject), Some("subject")),
+        (Some(StepUpHint::Email), Some("email")),
+        (Some(StepUpHint::None), None),
+    ] {
+        let kyc = MockIssuer::start().await;
+        let app = kyc.serve(|config| {
+            let config = config.scopes(["openid", "kyc", "email"]);
+            tenant_app(match hint {
+                Some(hint) => config.step_up_hint(hint),
+                None => config,
+            })
+        });
+        let app = app.await.unwrap();
+        let ada = kyc.person("ada").tier(KycTier::T2).create();
+        let browser = kyc.browser();
+        let login = app.url("/auth/login");
+        browser.sign_in(login, &ada).await.unwrap().assert_ok();
+        let page = browser
+            .open(app.url("/auth/step-up?tier=t3"))
+            .await
+            .unwrap();
+        let parameters = parameters(&page);
+        let expected = expected.map(|kind| match kind {
+            "email" => ada.email(),
+            _ => ada.id().to_owned(),
+        });
+        assert_eq!(parameters.get("login_hint"), expected.as_ref());
+        let has_email = parameters.values().any(|value| *value == ada.email());
+        assert_eq!(has_email, hint == Some(StepUpHint::Email));
     }
 }

@@ -115,8 +115,13 @@ async fn a_login_without_a_page_offers_no_verification() {
     let issuer = TestIssuer::new().await;
     let eve = issuer.kyc.person("eve").tier(KycTier::T1).create();
     issuer.kyc.switch(|switches| switches.auto_consent = true);
-    for (name, value) in [("login_hint", "eve"), ("prompt", "none")] {
-        let request = and(issuer.request(), "acr_values", "t2");
+    let request = and(issuer.request(), "acr_values", "t2");
+    let hinted = issuer.authorize_url(&and(request, "login_hint", "eve"));
+    // A person below the tier chooses the result of the verification.
+    let page = issuer.browser.open(hinted).await.unwrap();
+    page.assert_status(200);
+    for (name, value, tier) in [("login_hint", "eve", "t1"), ("prompt", "none", "t2")] {
+        let request = and(issuer.request(), "acr_values", tier);
         let login = issuer.authorize_url(&and(request, name, value));
         let to = issuer
             .browser

@@ -70,7 +70,8 @@ pub struct Switches {
     /// not document this parameter (K15). Default: `acr_values`.
     pub tier_parameter: String,
     /// Signs in the person in the `login_hint` of a `GET /authorize` request, without showing the
-    /// sign-in page. Use this switch for automated browsers. Default: off.
+    /// sign-in page. The mock shows the page if the person does not reach the requested tier (K19).
+    /// Use this switch for automated browsers. Default: off.
     pub auto_consent: bool,
     /// After a verification, shows the issuer's page at `/status` and does not redirect to the app.
     /// Tenants have observed this behavior (K19). Default: off.

@@ -21,8 +21,8 @@ use crate::{
         pages::problem::Problem,
         pending::StepUp,
         request::{audience::Audience, redirect::see_other, return_to::ReturnTo},
-        session::LiveSession,
-        settings::{MAX_AUTHENTICATION_AGE, Settings},
+        session::{LiveSession, Session},
+        settings::{MAX_AUTHENTICATION_AGE, Settings, StepUpHint},
     },
     wire::kyc::KycTier,
 };
@@ -70,8 +70,9 @@ async fn begin(
     if start::can_start(headers) && !is_again(query) {
         stop_loop(context, &live, &step_up, &return_to)?;
     }
-    let location = start::start(context, headers, wanted(step_up, return_to)).await?;
-    Ok(location)
+    let hint = hint(settings.step_up_hint, &live.session);
+    let wanted = wanted(step_up, return_to, hint);
+    Ok(start::start(context, headers, wanted).await?)
 }
 
 /// Returns the reason page if KYCPort has just sent the person back twice. Without this page, the
@@ -113,7 +114,7 @@ fn reason(live: &LiveSession, tier: &KycTier, now: Timestamp) -> Problem {
 
 /// Reads the parameter `again`, which only links of the crate's pages contain.
 fn is_again(query: &str) -> bool {
-    start::only(query, "again").is_some_and(|value| value == "1")
+    parameters::only(query, "again").is_some_and(|value| value == "1")
 }
 
 /// Starts a step-up again whose code arrived too late. The person has finished at KYCPort, so
@@ -128,12 +129,16 @@ pub(super) async fn restart(
         restarts: expired.restarts.saturating_add(1),
         ..expired
     };
-    let location = start::start(context, headers, wanted(step_up, return_to)).await?;
+    let live = context.session().await?;
+    let kind = context.settings().step_up_hint;
+    let hint = live.as_ref().and_then(|live| hint(kind, &live.session));
+    let wanted = wanted(step_up, return_to, hint);
+    let location = start::start(context, headers, wanted).await?;
     observe::step_up_restarted(context.reference());
     Ok(location)
 }
 
-fn wanted(step_up: StepUp, return_to: ReturnTo) -> Wanted {
+fn wanted(step_up: StepUp, return_to: ReturnTo, hint: Option<&str>) -> Wanted {
     let tier = step_up.tier.clone();
     let mut request = LoginRequest::new().tier(tier, AcrRequirement::Voluntary);
     if let Some(seconds) = step_up.max_age {
@@ -142,10 +147,22 @@ fn wanted(step_up: StepUp, return_to: ReturnTo) -> Wanted {
             .max_age(Duration::from_secs(seconds.into()))
             .prompt(Prompt::Login);
     }
+    if let Some(hint) = hint {
+        request = request.login_hint(hint);
+    }
     Wanted {
         request,
         return_to,
         step_up: Some(step_up),
+    }
+}
+
+/// Returns the hint at the signed-in person.
+fn hint(kind: StepUpHint, session: &Session) -> Option<&str> {
+    match kind {
+        StepUpHint::Subject => Some(&session.subject),
+        StepUpHint::Email => session.email.as_deref(),
+        StepUpHint::None => None,
     }
 }
 

@@ -63,7 +63,13 @@ pub(in crate::mock) fn authorize(
         .as_deref()
         .and_then(|hint| core.person(hint));
     match hinted {
-        Some(person) if core.switches().auto_consent => allow(core, &request, &person, core.now()),
+        // The person must still be able to choose the result of a verification.
+        Some(person)
+            if core.switches().auto_consent
+                && verify::unreached_tier(&request, &person).is_none() =>
+        {
+            allow(core, &request, &person, core.now())
+        }
         hinted => {
             let signed_in = session(core, headers).and_then(|(id, _)| core.person(&id));
             let preselected = hinted
