@@ -242,7 +242,8 @@ impl ConfigBuilder {
             Some(path) => rules::prefix(names::CALLBACK_PATH, path)?,
             None => rules::prefix(names::REDIRECT_URI, redirect_url.path())?,
         };
-        let taken = ["login", "logout", "me", "step-up"].map(|name| format!("{prefix}/{name}"));
+        let taken = ["login", "logout", "me", "step-up", "step-up/state"]
+            .map(|name| format!("{prefix}/{name}"));
         if taken.contains(&callback_path) {
             return Err(names::CALLBACK_PATH.refuse(
                 format!("the app uses {callback_path} for another route"),

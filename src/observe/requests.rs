@@ -12,6 +12,7 @@ use super::{count, log_key::Pseudonym};
 pub(crate) enum Route {
     Login,
     StepUp,
+    StepUpState,
     Callback,
     Logout,
 }
@@ -24,6 +25,9 @@ impl Route {
             }
             Self::StepUp => {
                 info_span!(target: "kycport::request", "kycport.step_up", %reference, outcome = Empty)
+            }
+            Self::StepUpState => {
+                info_span!(target: "kycport::request", "kycport.step_up_state", %reference, outcome = Empty)
             }
             Self::Callback => {
                 info_span!(target: "kycport::request", "kycport.callback", %reference, outcome = Empty)

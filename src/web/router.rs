@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Method, header::ALLOW};
 
 use super::{
     context::RequestContext,
-    login::{callback, login, step_up},
+    login::{callback, login, step_up, step_up_state},
     pages::problem::Problem,
     request::audience::Audience,
     settings::Settings,
@@ -21,6 +21,10 @@ pub(super) fn router<S: Clone + Send + Sync + 'static>(settings: &Settings) -> R
         .route(
             &format!("{}/step-up", settings.prefix),
             only("GET", get(step_up)),
+        )
+        .route(
+            &format!("{}/step-up/state", settings.prefix),
+            only("GET, HEAD, POST", get(step_up_state).post(step_up_state)),
         )
         .route(&settings.callback_path, only("GET", get(callback)))
         .route(

@@ -127,6 +127,7 @@ async fn a_405_has_an_allow_header_and_a_401_has_a_challenge() {
     for (path, allowed) in [
         ("/auth/login", "get"),
         ("/auth/step-up", "get"),
+        ("/auth/step-up/state?tier=t2", "get, head, post"),
         ("/auth/callback", "get"),
         ("/auth/logout", "post"),
         ("/auth/me", "get, head"),

@@ -83,6 +83,7 @@ mod sqlite_file;
 mod stages;
 mod status;
 mod step_up;
+mod step_up_state;
 mod stored_forms;
 mod story;
 mod support;

@@ -53,7 +53,11 @@ async fn signed_in(setup: &TestApp) -> Browser {
 
 /// Starts a step-up, and returns the URL of the callback.
 async fn started(setup: &TestApp, browser: &Browser) -> Url {
-    let url = setup.app.url("/auth/step-up?tier=t2&return_to=/vault");
+    // The person clicks the link on the page with the reason, so that the number of step-ups is not
+    // limited.
+    let url = setup
+        .app
+        .url("/auth/step-up?again=1&tier=t2&return_to=/vault");
     let callback = browser.start_sign_in_verifying(url, &setup.ada, Verification::Pass);
     let callback = callback.await.unwrap();
     // A script of another site would send no cookie.

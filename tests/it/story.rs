@@ -364,6 +364,7 @@ impl Story {
             other.sign_in(step_up, &bob).await.unwrap();
         }
         self.open(&other, "/auth/step-up?tier=t2").await;
+        self.fetch(&other, "/auth/step-up/state?tier=t2").await;
         self.canaries.push("canary-tier".to_owned());
         // KYCPort fails once, then for longer, and then rate-limits the app.
         let fault = self.kyc.on(Endpoint::Status).fail(500).once();

@@ -13,6 +13,7 @@ use crate::{
     },
     observe,
     oidc::{OidcClient, UserinfoError},
+    store::StoreError,
     web::session::{AccessTokenError, AccessTokens, LiveSession},
 };
 
@@ -22,7 +23,7 @@ const RECENT_LOGIN: Duration = Duration::from_secs(60);
 /// Time for which the guard uses a negative result of KYCPort without another query. A newer result
 /// replaces the negative result earlier. A person who keeps reloading a page causes one query in
 /// this time.
-const NEGATIVE_RESULT_MAX_AGE: Duration = Duration::from_secs(10);
+pub(in crate::web) const NEGATIVE_RESULT_MAX_AGE: Duration = Duration::from_secs(10);
 
 /// Time after a 429 from KYCPort during which guards query less often. Webhooks, cases and
 /// sensitive actions then have priority in the quota.
@@ -38,6 +39,15 @@ pub(in crate::web) enum Freshness {
     AfterSignIn,
     /// The guard queries KYCPort for this request.
     Now,
+}
+
+impl Freshness {
+    fn purpose(self) -> Purpose {
+        match self {
+            Self::Cached => Purpose::Ordinary,
+            Self::AfterSignIn | Self::Now => Purpose::Sensitive,
+        }
+    }
 }
 
 /// Reason why the person does not meet a requirement, and the time to wait before a retry, if
@@ -119,6 +129,32 @@ impl Evaluator {
             .await
     }
 
+    /// Queries KYCPort for a person who returned to the page, and records the answer. Sends no
+    /// query if any instance recorded an answer in the last ten seconds, or if the person's budget
+    /// is used up. Requests that wait for an answer about the person share one query.
+    pub(in crate::web) async fn query_on_return(
+        &self,
+        live: &LiveSession,
+    ) -> Result<(), QueryError> {
+        let now = self.clock.now();
+        if let Some(known) = recent_answer(live, now) {
+            let next = known.checked_at.saturating_add(NEGATIVE_RESULT_MAX_AGE);
+            return Err(QueryError::Failed {
+                retry_after: Some(next.since(now).min(NEGATIVE_RESULT_MAX_AGE)),
+            });
+        }
+        let person = self.assurances.person(&live.session.subject);
+        let query = self.status_query(live, Purpose::Return);
+        let answer = self.assurances.query_or_share(&person, query, &live.latest);
+        answer.await.map(drop)
+    }
+
+    /// Reads the latest assurance of a person again.
+    pub(in crate::web) async fn latest(&self, live: &LiveSession) -> Result<Latest, StoreError> {
+        let person = self.assurances.person(&live.session.subject);
+        self.assurances.latest(&person).await
+    }
+
     async fn query(
         &self,
         live: &LiveSession,
@@ -131,12 +167,16 @@ impl Evaluator {
         let mut answer = match freshness {
             Freshness::Cached | Freshness::AfterSignIn => {
                 self.assurances
-                    .query_or_share(&person, self.status_query(live, freshness), &live.latest)
+                    .query_or_share(
+                        &person,
+                        self.status_query(live, freshness.purpose()),
+                        &live.latest,
+                    )
                     .await
             }
             Freshness::Now => {
                 self.assurances
-                    .query(&person, self.status_query(live, freshness))
+                    .query(&person, self.status_query(live, freshness.purpose()))
                     .await
             }
         };
@@ -147,7 +187,7 @@ impl Evaluator {
             // The result is stale if the shared query began long before this request arrived.
             answer = self
                 .assurances
-                .query(&person, self.status_query(live, freshness))
+                .query(&person, self.status_query(live, freshness.purpose()))
                 .await;
         }
         let assurance = match answer {
@@ -210,11 +250,7 @@ impl Evaluator {
     /// Returns the query about a person, limited by the person's budget. With a tenant key, the
     /// query calls the status endpoint. Without a tenant key, the query calls the userinfo endpoint
     /// with the person's access token.
-    fn status_query(&self, live: &LiveSession, freshness: Freshness) -> StatusQuery {
-        let purpose = match freshness {
-            Freshness::Cached => Purpose::Ordinary,
-            Freshness::AfterSignIn | Freshness::Now => Purpose::Sensitive,
-        };
+    fn status_query(&self, live: &LiveSession, purpose: Purpose) -> StatusQuery {
         let (limiter, owner) = (self.clone(), live.owner);
         let (own, live) = (self.clone(), live.clone());
         let query = StatusQuery::new(move || {
@@ -286,6 +322,15 @@ fn recent_denial(
     requirement: &Requirement,
     arrived: Timestamp,
 ) -> Option<RequirementError> {
+    let known = recent_answer(live, arrived)?;
+    let reason = requirement
+        .check(known, arrived.max(known.checked_at))
+        .err()?;
+    (reason != RequirementError::Stale).then_some(reason)
+}
+
+/// Returns the recorded assurance if KYCPort answered a query in the last ten seconds.
+fn recent_answer(live: &LiveSession, arrived: Timestamp) -> Option<&Assurance> {
     let known = live.latest.known()?;
     let was_asked = matches!(
         known.source,
@@ -294,11 +339,5 @@ fn recent_denial(
     // The clock of another instance may be ahead by at most ten seconds.
     let is_recent = known.checked_at < arrived.saturating_add(NEGATIVE_RESULT_MAX_AGE)
         && arrived < known.checked_at.saturating_add(NEGATIVE_RESULT_MAX_AGE);
-    if !was_asked || !is_recent {
-        return None;
-    }
-    let reason = requirement
-        .check(known, arrived.max(known.checked_at))
-        .err()?;
-    (reason != RequirementError::Stale).then_some(reason)
+    (was_asked && is_recent).then_some(known)
 }

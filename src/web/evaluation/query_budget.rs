@@ -20,6 +20,12 @@ const RATE: RateLimit = RateLimit::new(BURST, INTERVAL);
 /// Minimum time between two ordinary queries about one person after KYCPort has rate-limited this
 /// client.
 const SCARCE_INTERVAL: Duration = Duration::from_secs(10);
+/// Minimum time between two queries about one person who returned to the page.
+const RETURN_INTERVAL: Duration = Duration::from_secs(10);
+/// Period in which the number of queries on return is limited.
+const RETURN_PERIOD: Duration = Duration::from_secs(3600);
+/// Maximum number of queries on return about one person in [`RETURN_PERIOD`].
+const MAX_RETURNS: usize = 20;
 /// Maximum number of people whose budgets are remembered.
 const MAX_PEOPLE: usize = 10_000;
 
@@ -30,12 +36,16 @@ pub(in crate::web) enum Purpose {
     Ordinary,
     /// Query for an action that needs a new result, or after a login that has just been completed.
     Sensitive,
+    /// Query because the person returned to the page during a step-up, or asked for a check.
+    Return,
 }
 
 /// Budgets of all people. Cheap to clone.
 #[derive(Clone)]
 pub(in crate::web) struct QueryBudgets {
     people: Arc<Mutex<ExpiringMap<Owner, Budget, MAX_PEOPLE>>>,
+    /// Times of the queries on return.
+    returns: Arc<Mutex<ExpiringMap<Owner, Vec<Duration>, MAX_PEOPLE>>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -51,6 +61,7 @@ impl QueryBudgets {
     pub(in crate::web) fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             people: Arc::default(),
+            returns: Arc::default(),
             clock,
         }
     }
@@ -79,6 +90,9 @@ impl QueryBudgets {
         if now < permitted_at {
             return Err(permitted_at.saturating_sub(now));
         }
+        if purpose == Purpose::Return {
+            self.take_return(person, now)?;
+        }
         let full_at = RATE.after_request(full_at);
         let idle_at = now.saturating_add(SCARCE_INTERVAL);
         let budget = Budget {
@@ -86,6 +100,26 @@ impl QueryBudgets {
             last_query: now,
         };
         people.insert(now, *person, budget, full_at.max(idle_at));
+        Ok(())
+    }
+}
+
+impl QueryBudgets {
+    /// Takes one query on return from a person's budget.
+    fn take_return(&self, person: &Owner, now: Duration) -> Result<(), Duration> {
+        let mut people = self.returns.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_recent = |at: &Duration| now < at.saturating_add(RETURN_PERIOD);
+        let mut times = people.get(now, person).cloned().unwrap_or_default();
+        times.retain(is_recent);
+        let after_last = times.last().map(|at| at.saturating_add(RETURN_INTERVAL));
+        let first = times.first().filter(|_| times.len() >= MAX_RETURNS);
+        let after_first = first.map(|at| at.saturating_add(RETURN_PERIOD));
+        let permitted_at = after_last.max(after_first).unwrap_or(now);
+        if now < permitted_at {
+            return Err(permitted_at.saturating_sub(now));
+        }
+        times.push(now);
+        people.insert(now, *person, times, now.saturating_add(RETURN_PERIOD));
         Ok(())
     }
 }
@@ -100,7 +134,10 @@ impl fmt::Debug for QueryBudgets {
 mod tests {
     use std::{sync::Arc, time::Duration};
 
-    use super::{BURST, INTERVAL, Purpose, QueryBudgets, SCARCE_INTERVAL};
+    use super::{
+        BURST, INTERVAL, MAX_RETURNS, Purpose, QueryBudgets, RETURN_INTERVAL, RETURN_PERIOD,
+        SCARCE_INTERVAL,
+    };
     use crate::{clock::TestClock, store::Owner};
 
     const ADA: Owner = Owner {
@@ -133,6 +170,26 @@ mod tests {
             }
             clock.advance(BURST * INTERVAL);
         }
+    }
+
+    #[test]
+    fn a_person_who_returns_causes_one_question_in_ten_seconds_and_twenty_in_an_hour() {
+        let (budgets, clock) = budgets();
+        for _ in 0..MAX_RETURNS {
+            budgets.take(&ADA, Purpose::Return, false).unwrap();
+            let again = budgets.take(&ADA, Purpose::Return, false);
+            // After the last query, the limit of the hour is longer.
+            assert!(again.unwrap_err() >= RETURN_INTERVAL);
+            budgets.take(&ADA, Purpose::Ordinary, false).unwrap();
+            clock.advance(RETURN_INTERVAL);
+        }
+        let spent = RETURN_INTERVAL * u32::try_from(MAX_RETURNS).unwrap();
+        let left = RETURN_PERIOD.checked_sub(spent).unwrap();
+        let again = budgets.take(&ADA, Purpose::Return, false);
+        assert_eq!(again, Err(left));
+        budgets.take(&EVE, Purpose::Return, false).unwrap();
+        clock.advance(left);
+        budgets.take(&ADA, Purpose::Return, false).unwrap();
     }
 
     #[test]

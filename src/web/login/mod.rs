@@ -5,6 +5,9 @@ mod completion;
 mod lock;
 mod parameters;
 mod start;
+mod state;
 mod step_up;
 
-pub(super) use {callback::callback, start::login, step_up::step_up};
+pub(super) use {
+    callback::callback, start::login, state::state as step_up_state, step_up::step_up,
+};

@@ -158,7 +158,7 @@ fn wanted(step_up: StepUp, return_to: ReturnTo, hint: Option<&str>) -> Wanted {
 }
 
 /// Returns the hint at the signed-in person.
-fn hint(kind: StepUpHint, session: &Session) -> Option<&str> {
+pub(super) fn hint(kind: StepUpHint, session: &Session) -> Option<&str> {
     match kind {
         StepUpHint::Subject => Some(&session.subject),
         StepUpHint::Email => session.email.as_deref(),
@@ -168,7 +168,7 @@ fn hint(kind: StepUpHint, session: &Session) -> Option<&str> {
 
 /// Reads the parameter `tier`. The parameter must occur exactly once, and its value must be a known
 /// tier.
-fn tier(query: &str) -> Option<KycTier> {
+pub(super) fn tier(query: &str) -> Option<KycTier> {
     let Ok(tier) = parameters::only(query, "tier")?.parse::<KycTier>();
     (!matches!(tier, KycTier::Unknown(_))).then_some(tier)
 }

@@ -15,7 +15,11 @@ use super::{
     login::PendingLogin,
 };
 use crate::{
-    clock::Timestamp, secret::Secret, state::Namespace, store::StoreError, web::request::cookies,
+    clock::Timestamp,
+    secret::Secret,
+    state::Namespace,
+    store::{Owner, StoreError},
+    web::{request::cookies, settings::Settings},
 };
 
 /// Maximum number of pending logins of one browser.
@@ -109,6 +113,33 @@ impl LoginCookies {
         }
         let login = self.unseal(&ring, &name, &sealed);
         Ok(login.map(|login| (name, login)))
+    }
+
+    /// Returns whether this browser has a pending step-up of this person. Ignores unreadable and
+    /// expired cookies.
+    pub(in crate::web) async fn has_step_up_of(
+        &self,
+        headers: &HeaderMap,
+        owner: &Owner,
+        settings: &Settings,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let names = self.names(headers);
+        if names.is_empty() {
+            return Ok(false);
+        }
+        let ring = self.keys.current().await?;
+        let is_of_owner = |login: &PendingLogin| {
+            let step_up = login.step_up.as_ref();
+            step_up.is_some_and(|step_up| step_up.owner_id == owner.id)
+                && now < login.started_at.saturating_add(login.lifetime(settings))
+        };
+        Ok(names.iter().take(MAX_OPENED).any(|name| {
+            cookies::only(headers, name)
+                .and_then(Sealed::parse)
+                .and_then(|sealed| self.unseal(&ring, name, &sealed))
+                .is_some_and(|login| is_of_owner(&login))
+        }))
     }
 
     /// Returns the names of all login cookies in a request.

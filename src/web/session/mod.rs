@@ -13,6 +13,7 @@ mod revoker;
 mod sessions;
 mod token_error;
 mod tokens;
+mod version;
 
 pub use admin::{SessionSummary, Sessions};
 pub use id::{InvalidSessionId, SessionId};

@@ -74,7 +74,8 @@ fn describe(live: &LiveSession, assurance: &Assurance) -> Value {
     })
 }
 
-fn json_response(value: &Value) -> Response {
+/// Returns this value as a JSON response that no cache keeps.
+pub(in crate::web) fn json_response(value: &Value) -> Response {
     let mut response = Body::from(value.to_string()).into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
