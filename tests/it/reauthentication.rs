@@ -104,7 +104,8 @@ impl Setup {
         assert_eq!(page.url().path(), "/auth/callback");
         let title = "Please confirm that it is you";
         assert!(page.body().contains(title), "{}", page.body());
-        let way_on = "href=\"/auth/step-up?tier=t2&amp;max_age=300&amp;return_to=%2Frecent\"";
+        let way_on =
+            "href=\"/auth/step-up?tier=t2&amp;max_age=300&amp;return_to=%2Frecent&amp;again=1\"";
         assert!(page.body().contains(way_on), "{}", page.body());
         assert_eq!(self.trips(), 1);
     }
