@@ -204,6 +204,24 @@ async fn a_reauthentication_keeps_the_session() {
     assert!(old.as_i64().unwrap() < new.as_i64().unwrap());
 }
 
+/// For 30 s after a step-up, the crate accepts the old session cookie.
+#[tokio::test]
+async fn a_copy_of_the_cookie_does_not_become_recent_by_a_reauthentication() {
+    let setup = setup().await;
+    setup.kyc.clock().freeze();
+    setup.kyc.clock().advance(TOO_OLD);
+    let copy = setup.browser.clone();
+    setup.visit("/recent").await.assert_ok();
+    let fetch = async |path| copy.fetch(setup.app.url(path)).await.unwrap();
+    fetch("/auth/me").await.assert_ok();
+    let denied = fetch("/recent").await;
+    assert_eq!(
+        denied.assert_status(401).json()["code"],
+        "authentication_too_old"
+    );
+    setup.fetch("/recent").await.assert_ok();
+}
+
 #[tokio::test]
 async fn another_person_cannot_reauthenticate() {
     let setup = setup().await;

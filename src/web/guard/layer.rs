@@ -26,7 +26,7 @@ use crate::{
         evaluation::evaluate::Freshness,
         pages::problem::Problem,
         request::audience::Audience,
-        session::Session,
+        session::{LiveSession, Session},
         settings::MAX_AUTHENTICATION_AGE,
     },
     wire::kyc::KycTier,
@@ -200,7 +200,7 @@ impl Guard {
         } = &*live.session;
         let person = context.settings().log_key.person(issuer, subject);
         span.know(person);
-        let evaluated = if self.is_too_old(context, &live.session) {
+        let evaluated = if self.is_too_old(context, &live) {
             // A status query cannot help, so the guard sends no query.
             Err(RequirementError::AuthenticationTooOld.into())
         } else {
@@ -224,12 +224,14 @@ impl Guard {
         }
     }
 
-    /// Returns whether the person must authenticate again.
-    fn is_too_old(&self, context: &RequestContext, session: &Session) -> bool {
+    /// Returns whether the person must authenticate again. A key from before the last
+    /// re-authentication may be in a stolen cookie, so such a key is never recent.
+    fn is_too_old(&self, context: &RequestContext, live: &LiveSession) -> bool {
         self.authenticated_within.is_some_and(|seconds| {
             let age = Duration::from_secs(seconds.into());
             let skew = context.settings().skew;
-            !session.is_authenticated_within(age, skew, context.now())
+            let session = &live.session;
+            live.has_previous_key() || !session.is_authenticated_within(age, skew, context.now())
         })
     }
 }

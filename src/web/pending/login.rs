@@ -133,9 +133,9 @@ impl PendingLogin {
             Some(number) => {
                 let tier = TIERS.get(usize::from(number))?.clone();
                 let (owner_id, rest) = rest.split_first_chunk()?;
-                let ((restarts, max_age), rest) = match *form {
+                let (restarts, max_age, rest) = match *form {
                     FORM_2 => members_of_form_2(rest)?,
-                    _ => ((0, None), rest),
+                    _ => (0, None, rest),
                 };
                 let step_up = StepUp {
                     owner_id: *owner_id,
@@ -157,7 +157,7 @@ impl PendingLogin {
 
 /// Decodes the restarts and the `max_age` of a step-up in form 2, and skips the ID of an attempt.
 /// Returns `None` for an unknown flag.
-fn members_of_form_2(bytes: &[u8]) -> Option<((u8, Option<u32>), &[u8])> {
+fn members_of_form_2(bytes: &[u8]) -> Option<(u8, Option<u32>, &[u8])> {
     let (restarts, rest) = bytes.split_first()?;
     let (flags, mut rest) = rest.split_first()?;
     if flags & !(ATTEMPT | MAX_AGE) != 0 {
@@ -171,7 +171,7 @@ fn members_of_form_2(bytes: &[u8]) -> Option<((u8, Option<u32>), &[u8])> {
         let (seconds, after) = rest.split_first_chunk()?;
         (max_age, rest) = (Some(u32::from_be_bytes(*seconds)), after);
     }
-    Some(((*restarts, max_age), rest))
+    Some((*restarts, max_age, rest))
 }
 
 #[cfg(test)]

@@ -72,6 +72,14 @@ pub(in crate::web) struct LiveSession {
     pub(super) key: KeyUse,
 }
 
+impl LiveSession {
+    /// Returns whether the request authenticated with the key from before the last rotation. After
+    /// a re-authentication, only the browser of the person has the new key.
+    pub(in crate::web) fn has_previous_key(&self) -> bool {
+        matches!(self.key, KeyUse::Previous)
+    }
+}
+
 /// Session records of one relying party. Cheap to clone.
 #[derive(Clone)]
 pub(in crate::web) struct SessionRecords {
