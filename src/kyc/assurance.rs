@@ -102,6 +102,7 @@ impl Assurance {
     }
 
     /// Returns whether KYCPort rejected the person.
+    #[cfg(feature = "web")]
     pub(crate) fn is_rejected(&self) -> bool {
         self.kyc_status == Some(KycStatus::Rejected)
     }
