@@ -279,7 +279,7 @@ impl Api {
         if answer.status == StatusCode::TOO_MANY_REQUESTS {
             return Failure::RateLimited {
                 retry_after: crate::http::retry_after(&answer.headers, self.clock.now())
-                    .unwrap_or(Duration::from_secs(1)),
+                    .unwrap_or(crate::http::DEFAULT_PAUSE),
             };
         }
         if answer.status.is_server_error() || answer.status == StatusCode::REQUEST_TIMEOUT {

@@ -27,12 +27,12 @@ impl Setting {
     pub(super) fn refuse(
         self,
         found: impl Into<Cow<'static, str>>,
-        mend: impl Into<Cow<'static, str>>,
+        remedy: impl Into<Cow<'static, str>>,
     ) -> ConfigError {
         ConfigError {
             setting: self,
             found: found.into(),
-            mend: mend.into(),
+            remedy: remedy.into(),
         }
     }
 }
@@ -40,11 +40,11 @@ impl Setting {
 /// Error for an invalid setting. The error contains the name of the setting, the problem and a
 /// remedy. The error never contains a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{setting}: {found}. {mend}")]
+#[error("{setting}: {found}. {remedy}")]
 pub struct ConfigError {
     setting: Setting,
     found: Cow<'static, str>,
-    mend: Cow<'static, str>,
+    remedy: Cow<'static, str>,
 }
 
 impl ConfigError {

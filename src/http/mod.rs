@@ -14,7 +14,7 @@ pub(crate) use bearer::bearer;
 pub(crate) use freshness::{date, max_age};
 use origin::is_loopback;
 pub(crate) use origin::{Origin, is_transport_secure};
-pub(crate) use pause::Pause;
+pub(crate) use pause::{DEFAULT_PAUSE, Pause};
 pub(crate) use rate_limit::{RateLimit, RateLimiter};
 pub(crate) use retry::{CallError, Caller, Idempotency, RetryPolicy, retry_after};
 pub(crate) use trust::Trust;

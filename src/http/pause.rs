@@ -9,7 +9,7 @@ use std::{
 use crate::clock::Clock;
 
 /// Pause after a 429 without `Retry-After`.
-const DEFAULT_PAUSE: Duration = Duration::from_secs(1);
+pub(crate) const DEFAULT_PAUSE: Duration = Duration::from_secs(1);
 /// Maximum pause after a 429. A longer `Retry-After` must not block an endpoint for its whole time.
 const MAX_PAUSE: Duration = Duration::from_secs(60);
 

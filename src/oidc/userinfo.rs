@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    http::{HttpClient, TransportError, bearer, retry_after},
+    http::{DEFAULT_PAUSE, HttpClient, TransportError, bearer, retry_after},
     secret::Secret,
     strict_json,
     wire::{
@@ -25,8 +25,6 @@ use crate::{
 
 /// Maximum size of a response, in bytes.
 const MAX_RESPONSE_BYTES: usize = 64 * 1024;
-/// Pause after a 429 without `Retry-After`.
-const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Userinfo response about a person.
 #[derive(Clone)]
@@ -132,7 +130,7 @@ pub(super) async fn fetch(
         StatusCode::TOO_MANY_REQUESTS => {
             let retry_after = retry_after(&answer.headers, now);
             return Err(UserinfoError::RateLimited {
-                retry_after: retry_after.unwrap_or(DEFAULT_RETRY_AFTER),
+                retry_after: retry_after.unwrap_or(DEFAULT_PAUSE),
             });
         }
         other => {

@@ -1,4 +1,4 @@
-//! Tests that nobody can read or change a sealed record without its key, and that keys can be
+//! Tests that a sealed record cannot be read or changed without its key, and that keys can be
 //! rotated.
 
 use std::{
